@@ -1,0 +1,1 @@
+"""A cloud over Ganeti clusters in one Twisted application."""

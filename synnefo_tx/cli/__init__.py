@@ -1,0 +1,1 @@
+"""snf-manage: the operator's command."""

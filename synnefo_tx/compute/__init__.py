@@ -1,0 +1,1 @@
+"""Servers, flavors, images, networks, volumes."""

@@ -1,0 +1,1 @@
+"""The VNC console: tickets, RFB, websocket proxy."""

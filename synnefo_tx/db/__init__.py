@@ -1,0 +1,1 @@
+"""The PostgreSQL seam: pool, transactions, migrations, embedded server."""

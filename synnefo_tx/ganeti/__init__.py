@@ -1,0 +1,1 @@
+"""Ganeti clusters: RAPI client, in-memory cluster, jobs, polling."""

@@ -1,0 +1,1 @@
+"""The HTTP seam: endpoint records, bodies, policy, site."""
