@@ -115,7 +115,7 @@ class Database:
         self._clock = clock
         self.limits = limits
         self._idle: list[DriverConnection] = []
-        self._waiting: deque[Deferred[None]] = deque()
+        self._waiting: deque[Deferred[DriverConnection | None]] = deque()
         self._abandoned: set[Deferred[None]] = set()
         self.open_count = 0
         self.closed = False
@@ -257,7 +257,9 @@ class Database:
                 self.open_count -= 1
             if self.open_count < self.limits.connections:
                 return await self._open()
-            await self._wait()
+            handed = await self._wait()
+            if handed is not None:
+                return handed
 
     async def _open(self) -> DriverConnection:
         self.open_count += 1
@@ -270,33 +272,50 @@ class Database:
             self._lose()
             raise
 
-    async def _wait(self) -> None:
+    async def _wait(self) -> DriverConnection | None:
+        """Wait in line; a connection, or None when there is room to open one."""
         if len(self._waiting) >= self.limits.waiting:
             raise DatabaseUnavailable("too many requests wait for the database")
-        waiting: Deferred[None] = Deferred(lambda d: self._forget(d))
+        waiting: Deferred[DriverConnection | None] = Deferred(self._forget)
         self._waiting.append(waiting)
         timeout = self._clock.callLater(self.limits.wait_seconds, self._expire, waiting)
         try:
-            await waiting
+            return await waiting
         finally:
             if timeout.active():
                 timeout.cancel()
 
-    def _expire(self, waiting: Deferred[None]) -> None:
+    def _expire(self, waiting: Deferred[DriverConnection | None]) -> None:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
             waiting.errback(Failure(DatabaseUnavailable("the database is busy")))
 
-    def _forget(self, waiting: Deferred[None]) -> None:
+    def _forget(self, waiting: Deferred[DriverConnection | None]) -> None:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
 
     def _release(self, connection: DriverConnection) -> None:
         if connection.closed or self.closed:
             self._discard(connection)
+        elif self._waiting:
+            self._hand(connection)
         else:
             self._idle.append(connection)
-            self._wake()
+
+    def _hand(self, connection: DriverConnection | None) -> None:
+        """Give the first in line a connection, or leave to open one.
+
+        In the next turn of the reactor: statements may end at once, and a long line would nest.
+        """
+        self._clock.callLater(0, self._deliver, self._waiting.popleft(), connection)
+
+    def _deliver(
+        self, waiting: Deferred[DriverConnection | None], connection: DriverConnection | None
+    ) -> None:
+        if not waiting.called:
+            waiting.callback(connection)
+        elif connection is not None:
+            self._release(connection)
 
     def _discard(self, connection: DriverConnection) -> None:
         connection.close()
@@ -304,11 +323,8 @@ class Database:
 
     def _lose(self) -> None:
         self.open_count -= 1
-        self._wake()
-
-    def _wake(self) -> None:
         if self._waiting:
-            self._waiting.popleft().callback(None)
+            self._hand(None)
 
     def _abandon(self, connection: DriverConnection) -> None:
         """End a connection whose statement nobody waits for any more."""

@@ -171,7 +171,7 @@ class ConnectionTests(DatabaseTestCase):
     async def test_two_statements_at_once(self) -> None:
         """A second statement while one runs is a programming error, raised at once."""
         connection = await TxConnection(reactor).connect(self.url)
-        running = connection.execute("SELECT 1")
+        running = connection.execute("SELECT 1 FROM pg_sleep(0.05)")
         self.assertRaises(RuntimeError, connection.execute, "SELECT 2")
         self.assertEqual((await running).rows, [(1,)])
         connection.close()
