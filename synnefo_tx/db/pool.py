@@ -316,6 +316,8 @@ class Database:
             waiting.callback(connection)
         elif connection is not None:
             self._release(connection)
+        elif self._waiting:
+            self._hand(None)
 
     def _discard(self, connection: DriverConnection) -> None:
         connection.close()
