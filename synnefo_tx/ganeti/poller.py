@@ -72,7 +72,7 @@ class Poller(Service):
         super().startService()
         self._census = Deferred.fromCoroutine(self._count())
 
-    async def stopService(self) -> None:  # type: ignore[override]
+    async def stopService(self) -> None:
         """Stop looking; what is being applied is applied to its end by its transaction."""
         super().stopService()
         tasks = list(self._watches.values())

@@ -30,7 +30,7 @@ from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Ganeti
 
 AgentFor = Callable[[ClusterEndpoint], IAgent]
-PASSWORD_PURPOSE = "rapi-password"
+PASSWORD_PURPOSE = "rapi-password"  # noqa: S105 (names what is sealed, is no password)
 NOW = "SELECT synnefo_now()"
 
 
