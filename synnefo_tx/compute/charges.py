@@ -58,6 +58,14 @@ def difference(after: Amounts, before: Amounts) -> dict[str, int]:
     return {key: delta for key, delta in deltas.items() if delta}
 
 
-def imports(amounts: Amounts) -> dict[str, int]:
-    """The part that takes capacity: it is reserved before a job is sent."""
-    return {key: quantity for key, quantity in amounts.items() if quantity > 0}
+def of_build(flavor: Flavor) -> dict[str, int]:
+    """What a new server and its root volume of ``flavor`` count."""
+    ram_bytes = mib_to_bytes(flavor.ram_mib)
+    return {
+        VM: 1,
+        TOTAL_CPU: flavor.cpu,
+        TOTAL_RAM: ram_bytes,
+        CPU: flavor.cpu,
+        RAM: ram_bytes,
+        DISK: gib_to_bytes(flavor.disk_gib),
+    }

@@ -29,9 +29,11 @@ OWNED = "(s.userid = %(user)s OR %(operator)s)"
 LIST = VIEW + f" WHERE {OWNED} AND NOT s.deleted ORDER BY s.id"
 CHANGES = VIEW + f" WHERE {OWNED} AND s.updated >= %(since)s ORDER BY s.id"
 SHOW = VIEW + f" WHERE s.id = %(id)s AND {OWNED}"
-LOCK = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s FOR UPDATE"
+FIND = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s"
+LOCK = FIND + " FOR UPDATE"
 LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE"
 OF_BACKEND = f"SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted"
+OPERSTATES = "SELECT id, operstate FROM servers WHERE id = ANY (%(ids)s)"
 DIAGNOSTICS = """
 SELECT level, source, message, details, created FROM server_diagnostics
 WHERE server = %(server)s ORDER BY id DESC LIMIT 100
@@ -125,6 +127,11 @@ async def find_view(database: Database, id: int, user: str, operator: bool) -> S
     return view_from_row(rows[0]) if rows else None
 
 
+async def operstates(database: Database, ids: Sequence[int]) -> dict[int, str]:
+    """The states of some servers; those that never were are left out."""
+    return dict(await database.read(OPERSTATES, {"ids": list(ids)}))
+
+
 async def of_backend(database: Database, backend: int) -> list[Server]:
     """Live servers of a backend."""
     return [from_row(row) for row in await database.read(OF_BACKEND, {"backend": backend})]
@@ -160,6 +167,11 @@ class ServerStore:
     async def lock(self, id: int) -> Server | None:
         """The server ``id``, locked."""
         row = await self._tx.row(LOCK, {"id": id})
+        return None if row is None else from_row(row)
+
+    async def find(self, id: int) -> Server | None:
+        """The server ``id``, not locked."""
+        row = await self._tx.row(FIND, {"id": id})
         return None if row is None else from_row(row)
 
     async def lock_owned(self, id: int, user: str, operator: bool) -> Server | None:

@@ -6,7 +6,7 @@ projects, which many want, come last and are held shortest. A charge that finds 
 taken back, row by row, under the same locks.
 """
 
-# ruff: noqa: S608 (statements are composed of this module's constants only)
+
 
 from __future__ import annotations
 
@@ -65,6 +65,12 @@ TAKE_BACK = f"""
 UPDATE holdings h SET usage_min = h.usage_min - w.add_min, usage_max = h.usage_max - w.add_max
 FROM {_CHANGES}
 WHERE (h.project, h.member, h.resource) = (w.project, w.member, w.resource)
+"""
+SELECT_RESERVED = "SELECT resource, quantity FROM provisions WHERE serial = %(serial)s"
+LOCK_HOLDINGS = """
+SELECT 1 FROM holdings WHERE project = %(project)s
+ AND member IN (%(user)s, '00000000-0000-0000-0000-000000000000')
+ORDER BY member = '00000000-0000-0000-0000-000000000000', resource FOR UPDATE
 """
 DELETE_PROVISIONS = "DELETE FROM provisions WHERE serial = %(serial)s"
 # An import moves usage_min when accepted and usage_max when rejected, a release the other one.
@@ -182,6 +188,14 @@ class QuotaStore:
         if refusal is not None:
             await self._tx.run(DELETE_PROVISIONS, {"serial": serial})
         return refusal
+
+    async def reserved(self, serial: str) -> dict[str, int]:
+        """What is pending under a serial, by resource."""
+        return dict(await self._tx.rows(SELECT_RESERVED, {"serial": serial}))
+
+    async def lock(self, user: str, project: str) -> None:
+        """Lock all holdings of a member and their project, in the order of charges."""
+        await self._tx.run(LOCK_HOLDINGS, {"user": user, "project": project})
 
     async def _refused(self, sql: str, parameters: dict[str, Any]) -> Refusal | None:
         row = await self._tx.row(sql, parameters)
