@@ -35,12 +35,18 @@ def tls_options(certificate: Path, key: Path) -> CertificateOptions:
         raise ValueError(f"{certificate} or {key} is no usable PEM file") from error
     if not chain:
         raise ValueError(f"{certificate} holds no certificate")
+    if chain[0].get_pubkey().to_cryptography_key() != _public_half(private_key):
+        raise ValueError(f"{key} does not belong to {certificate}")
     return CertificateOptions(
         privateKey=private_key,
         certificate=chain[0],
         extraCertChain=chain[1:] or None,
         raiseMinimumTo=TLSVersion.TLSv1_2,
     )
+
+
+def _public_half(key: crypto.PKey) -> object:
+    return key.to_cryptography_key().public_key()
 
 
 def self_signed(folder: Path, names: Iterable[str], now: datetime) -> tuple[Path, Path]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from synnefo_tx.console.model import forbidden, gone, not_running, unreachable
-from synnefo_tx.console.rfb import VERSION_3_8
-from tests.console.support import GREETING, SERVER_INIT, ConsoleTestCase, eventually, ticket_of
+from synnefo_tx.console.rfb import VERSION_3_8, vnc_response
+from tests.console.support import SERVER_INIT, ConsoleTestCase, eventually, ticket_of
 
 
 class OpeningTests(ConsoleTestCase):
@@ -40,8 +41,6 @@ class OpeningTests(ConsoleTestCase):
         await client.stream(2)
         client.send(b"\x02")
         challenge = await client.stream(16)
-        from synnefo_tx.console.rfb import vnc_response
-
         client.send(vnc_response("s3cretPw", challenge) + b"\x01" + b"typed ahead")
         await client.stream(4)
         self.assertEqual(await client.stream(len(SERVER_INIT)), SERVER_INIT)
@@ -124,7 +123,6 @@ class OpeningTests(ConsoleTestCase):
 
     async def test_owner_does_not_answer(self):
         """When tickets cannot be looked up in time the browser gets 4503."""
-        from twisted.internet.defer import Deferred
 
         async def never(ticket, remote):
             return await Deferred()
@@ -139,7 +137,9 @@ class OpeningTests(ConsoleTestCase):
             raise ZeroDivisionError("secret detail")
 
         self.targets.open = broken
-        self.assertEqual(await self.refusal(self.issue()), (4503, "the console failed; it is logged"))
+        self.assertEqual(
+            await self.refusal(self.issue()), (4503, "the console failed; it is logged")
+        )
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_rfb_garbage(self):
@@ -253,9 +253,7 @@ class EndingTests(ConsoleTestCase):
 
 
 class LimitTests(ConsoleTestCase):
-    limits = evolve(
-        ConsoleTestCase.limits, sessions_per_user=3, sessions_per_server=2, sessions=5
-    )
+    limits = evolve(ConsoleTestCase.limits, sessions_per_user=3, sessions_per_server=2, sessions=5)
 
     async def told(self, **changes):
         client = await self.connect()
@@ -298,10 +296,6 @@ class LimitTests(ConsoleTestCase):
         for number in range(5):
             await self.opened(user_uuid=f"user {number}")
         self.assertEqual((await self.told(user_uuid="one more"))[0], 4429)
-
-    async def test_greeting_constant(self):
-        """The fake screen's greeting is that of a server without password."""
-        self.assertTrue(GREETING.startswith(VERSION_3_8))
 
     async def test_reason_fits_a_close_frame(self):
         """A reason of any length is cut to 123 bytes at a character's end."""
