@@ -144,6 +144,8 @@ class Compute:
         "snf-image+default", "OS definition of new instances",
         original="GANETI_CREATEINSTANCE_KWARGS",
     )  # fmt: skip
+    vcpus_per_instance: int = setting(4, "Virtual CPUs that placement counts per instance")
+    vcpu_ratio_max: float = setting(3.0, "Virtual CPUs per real one up to which clusters fill")
     job_limit_seconds: int = setting(6 * 3600, "Longest life of a job before its server is ERROR")
 
 
@@ -159,6 +161,9 @@ class Ganeti:
     submit_wait_seconds: float = setting(2.0, "Time that a request waits for its job's number")
     lost_look_seconds: float = setting(
         60.0, "Time between the two looks after which a submission without reply counts as lost"
+    )
+    submit_limit_seconds: float = setting(
+        300.0, "Time after which a request that no cluster took ends in an error"
     )
     stats_refresh_seconds: float = setting(
         60.0, "Pause between readings of nodes", original="BACKEND_REFRESH_MIN"

@@ -1,0 +1,1 @@
+"""Servers: life cycle, creation, actions, news."""

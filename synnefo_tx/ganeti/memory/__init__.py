@@ -1,0 +1,1 @@
+"""A Ganeti cluster in memory that speaks RAPI."""
