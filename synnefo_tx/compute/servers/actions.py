@@ -152,9 +152,7 @@ class ServerActions:
         tx.after_commit(lambda: self._jobs.submit_soon([intent]))
         return intent
 
-    async def _reserve(
-        self, tx: Transaction, intent: str, server: Server, wanted: Server
-    ) -> None:
+    async def _reserve(self, tx: Transaction, intent: str, server: Server, wanted: Server) -> None:
         """Charge what ``wanted`` counts above ``server`` until the job of ``intent`` ends."""
         flavors = FlavorStore(tx)
         before = charges.of_server(server, await flavors.get(server.flavor))
@@ -164,5 +162,3 @@ class ServerActions:
             for resource, quantity in charges.difference(after, before).items()
         ]
         await self._quota.charge_pending(tx, intent, pieces)
-
-

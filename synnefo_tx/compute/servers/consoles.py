@@ -58,9 +58,7 @@ class ServerConsoles:
         self._clock = clock
         self._settings = settings
 
-    async def issue(
-        self, caller: Caller, id: int, type: object, remote: str
-    ) -> dict[str, Any]:
+    async def issue(self, caller: Caller, id: int, type: object, remote: str) -> dict[str, Any]:
         """A ticket for the screen of a running server (contract of the console action)."""
         if type not in TYPES:
             raise BadRequest(f"console.type must be one of {', '.join(TYPES)}")

@@ -57,7 +57,7 @@ class Created:
 
 
 def random_password(entropy: Callable[[int], bytes]) -> str:
-    """A password with upper-case and lower-case letters and digits, each character equally likely."""
+    """A password with upper-case and lower-case letters and digits."""
     while True:
         # 248 is the largest multiple of 62 in a byte: what is above would favour some characters.
         drawn = [byte for byte in entropy(PASSWORD_LENGTH * 2) if byte < 248]
@@ -204,7 +204,9 @@ class Servers:
         content = document(build.image, build.draft, build.password)
         config_url = await self._parameters.store(tx, id, content)
         spec = self._spec(build, id, backend, volume, ports, config_url)
-        await JobStore(tx).insert_intent(self._intent(build, backend, spec, after), request_id.get())
+        await JobStore(tx).insert_intent(
+            self._intent(build, backend, spec, after), request_id.get()
+        )
         tx.after_commit(lambda: self._jobs.submit_soon([*after, build.intent]))
         return id
 
@@ -283,7 +285,12 @@ class Servers:
             disk_name(volume, prefix), gib_to_mib(build.flavor.disk_gib), provider=kind.provider
         )
         nics = [
-            NicSpec(nic_name(port.id, prefix), network_name(port.network, prefix), port.address, port.mac)
+            NicSpec(
+                nic_name(port.id, prefix),
+                network_name(port.network, prefix),
+                port.address,
+                port.mac,
+            )
             for port in ports
         ]
         return InstanceSpec(

@@ -69,9 +69,7 @@ class ServerRoutes:
         found = await self._servers.listing(call.caller, since.moment)
         return since.reply({"servers": [self._wire.detail(each) for each in found]}, found)
 
-    @endpoint(
-        "POST", "/servers", action="compute:server:create", body=CreateServer, status=202
-    )
+    @endpoint("POST", "/servers", action="compute:server:create", body=CreateServer, status=202)
     async def create(self, call: Call[CreateServer]) -> dict[str, Any]:
         """Start building a server; the reply carries its administrator password."""
         draft = wire.draft(call.body, self._settings)
@@ -148,9 +146,7 @@ class ServerRoutes:
         console = await self._consoles.issue(call.caller, id, arguments.get("type"), call.remote)
         return Reply({"console": console}, status=200)
 
-    @endpoint(
-        "GET", "/servers/<server_id>/metadata", action="compute:server:metadata:show"
-    )
+    @endpoint("GET", "/servers/<server_id>/metadata", action="compute:server:metadata:show")
     async def metadata(self, call: Call[None], server_id: str) -> dict[str, Any]:
         """List a server's metadata."""
         view = await self._servers.show(call.caller, parse_id(server_id, "server"))
@@ -169,9 +165,7 @@ class ServerRoutes:
         values = rules.check_metadata(call.body.metadata, self._settings)
         return {"metadata": await self._servers.put_metadata(call.caller, id, values)}
 
-    @endpoint(
-        "GET", "/servers/<server_id>/metadata/<key>", action="compute:server:metadata:show"
-    )
+    @endpoint("GET", "/servers/<server_id>/metadata/<key>", action="compute:server:metadata:show")
     async def metadata_item(self, call: Call[None], server_id: str, key: str) -> dict[str, Any]:
         """Show one metadata item."""
         view = await self._servers.show(call.caller, parse_id(server_id, "server"))
@@ -207,12 +201,8 @@ class ServerRoutes:
         """Remove one metadata item."""
         await self._servers.delete_metadata(call.caller, parse_id(server_id, "server"), key)
 
-    @endpoint(
-        "GET", "/servers/<server_id>/diagnostics", action="compute:server:diagnostics"
-    )
+    @endpoint("GET", "/servers/<server_id>/diagnostics", action="compute:server:diagnostics")
     async def diagnostics(self, call: Call[None], server_id: str) -> Any:
         """List what happened to a server, newest first."""
         rows = await self._servers.diagnostics(call.caller, parse_id(server_id, "server"))
         return [wire.diagnostic(row) for row in rows]
-
-

@@ -52,6 +52,7 @@ SET_TASK = """
 UPDATE servers SET task = %(task)s, task_intent = %(intent)s, task_flavor = %(flavor)s,
  job_status = 'queued', updated = synnefo_now() WHERE id = %(id)s
 """
+SET_TASK_FLAVOR = "UPDATE servers SET task_flavor = %(flavor)s WHERE id = %(id)s"
 CHANGE = """
 UPDATE servers SET operstate = %(operstate)s, deleted = %(destroyed)s,
  flavor = CASE WHEN %(take_flavor)s THEN coalesce(task_flavor, flavor) ELSE flavor END,
@@ -192,6 +193,10 @@ class ServerStore:
         """Begin a task; ``flavor`` is what a resize leads to."""
         values = {"id": id, "task": task, "intent": intent, "flavor": flavor}
         await self._tx.run(SET_TASK, values)
+
+    async def set_task_flavor(self, id: int, flavor: int) -> None:
+        """Name the flavor that the next change takes over."""
+        await self._tx.run(SET_TASK_FLAVOR, {"id": id, "flavor": flavor})
 
     async def change(self, id: int, values: Mapping[str, Any]) -> None:
         """Apply a transition."""
