@@ -288,14 +288,16 @@ class FlowTests(ConsoleTestCase):
         """A client that asks for pongs and never reads them costs no memory."""
         client = await self.opened()
         client.transport.pauseProducing()
-        pixels = self.screen.last.transport
-        state = await self.stalled(pixels, pixels.write, 64 * MIB)
+        screen = self.screen.last
+        state = await self.stalled(screen.transport, screen.transport.write, 64 * MIB)
         self.assertLess(state.sent, 64 * MIB)
         before = memory_bytes()
-        for _ in range(30):
+        for _ in range(40):
             for _ in range(1000):
                 client.send(b"p" * 125, opcode=9)
-            await sleep(0.05)
+            await sleep(0.01)
+        client.send(b"all were read")
+        await screen.take(13, 20)
         self.assertLess(memory_bytes() - before, 2 * MIB)
 
     async def test_ping(self):
