@@ -91,7 +91,7 @@ class _BoundedBody(Protocol):
 
 
 @implementer(IBodyProducer)
-class _WholeBody:
+class WholeBody:
     """Writes a small body at once; treq's own would wait for turns of the global reactor."""
 
     def __init__(self, content: bytes) -> None:
@@ -117,7 +117,7 @@ class RapiTransport:
         self._endpoint = endpoint
         self._clock = clock
         self._limits = limits
-        self._http = HTTPClient(agent, data_to_body_producer=_WholeBody)
+        self._http = HTTPClient(agent, data_to_body_producer=WholeBody)
         self._slots = Slots(clock, limits.connections, limits.waiting, limits.wait_seconds)
         self.breaker = Breaker(clock, limits.breaker_failures, limits.breaker_cooldown_seconds)
         credentials = f"{endpoint.username}:{endpoint.password}".encode()

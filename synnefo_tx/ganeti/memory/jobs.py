@@ -224,13 +224,13 @@ class JobQueue:
             self._set_op(job_id, index, status="running")
             operation.check(self.cluster, op)
             if self.faults.take_job(JobFault.DIES, op["OP_ID"]):
-                self.cluster.clock.callLater(0, self._die, job_id)
+                self.cluster.clock.callLater(0, self.kill, job_id)
             run = Run(self.cluster, op, lambda text: self._log(job_id, index, text), self.fetch)
             return await operation.perform(run)
         finally:
             locks.give(name)
 
-    def _die(self, job_id: int) -> None:
+    def kill(self, job_id: int) -> None:
         """The job's process is killed: what it did stays, the rest is not done."""
         running = self._running.pop(job_id, None)
         if running is not None:
