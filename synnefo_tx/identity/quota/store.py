@@ -6,8 +6,6 @@ projects, which many want, come last and are held shortest. A charge that finds 
 taken back, row by row, under the same locks.
 """
 
-# ruff: noqa: S608 (statements are composed of this module's constants only)
-
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
