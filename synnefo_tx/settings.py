@@ -62,6 +62,9 @@ class Console:
     sessions_per_server_max: int = setting(2, "Live consoles of one server")
     sessions_max: int = setting(500, "Live consoles of one process")
     connect_limit_seconds: float = setting(5.0, "Longest wait for the hypervisor's screen")
+    screen_ports: tuple[int, ...] = setting(
+        (11000, 14999), "First and last port of the screens that may be dialled"
+    )
 
 
 @frozen(kw_only=True)

@@ -56,11 +56,15 @@ class Call(Generic[B]):
 
 @frozen
 class Reply:
-    """An answer whose status or headers differ from the endpoint's own."""
+    """An answer whose status or headers differ from the endpoint's own.
+
+    ``delivered`` is called once the whole reply was handed to the connection.
+    """
 
     body: Any = None
     status: int | None = None
     headers: Mapping[str, str] = Factory(dict)
+    delivered: Callable[[], Awaitable[None]] | None = None
 
 
 def endpoint(

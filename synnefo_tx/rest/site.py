@@ -16,6 +16,7 @@ from typing import Any
 from attrs import frozen
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
@@ -125,6 +126,8 @@ class ApiSite:
             call = _call(mounted.endpoint, request, caller, remote)
             result = await mounted.method(call, **arguments)
             body = _render(request, mounted.endpoint, result)
+            if isinstance(result, Reply) and result.delivered is not None:
+                self._follow_delivery(request, result.delivered)
         except Fault as fault:
             body = render_fault(request, fault)
         except CancelledError:
@@ -145,6 +148,19 @@ class ApiSite:
                 return None
             raise Unauthorized("Access denied")
         return await self._authenticate(token)
+
+    def _follow_delivery(self, request: Request, delivered: Callable[[], Awaitable[None]]) -> None:
+        async def follow() -> None:
+            try:
+                await request.notifyFinish()
+            except (ConnectionDone, ConnectionLost):
+                return  # cut: the client may ask again
+            await delivered()
+
+        following = Deferred.fromCoroutine(follow())
+        following.addErrback(
+            lambda failure: self.log.failure("what follows a reply failed", failure)
+        )
 
     def _account(
         self, name: str, request: Request, caller: Caller | None, remote: str, seconds: float

@@ -241,9 +241,14 @@ class Networks:
         """Make sure that a network is on a cluster, or on its way.
 
         Returns the intents that a job which needs the network must come after; new ones are
-        submitted after the commit by the caller, who lists them first.
+        submitted after the commit by the caller, who lists them first. The caller holds the
+        network's row shared, so it cannot be removed meanwhile; only a copy that must be made
+        is locked, because all servers of a cluster share those of public networks.
         """
         store = NetworkStore(tx)
+        there = await store.find_copy(network.id, backend)
+        if there is not None and there.state in ("ACTIVE", "PENDING"):
+            return list(there.intents)
         copy, made = await store.lock_copy(network.id, backend)
         if copy is None or copy.state == "REMOVING":
             raise Conflict("The network is being removed")

@@ -61,15 +61,15 @@ COPY_COLUMNS = "network, backend, state, intents::text[]"
 COPIES = f"""
 SELECT {COPY_COLUMNS} FROM backend_networks WHERE network = %(network)s ORDER BY backend FOR UPDATE
 """
+COPY = f"""
+SELECT {COPY_COLUMNS} FROM backend_networks WHERE network = %(network)s AND backend = %(backend)s
+"""
 # The row is locked, whoever made it: two servers that need the same copy make it once.
 INSERT_COPY = """
 INSERT INTO backend_networks (network, backend, state) VALUES (%(network)s, %(backend)s, 'PENDING')
 ON CONFLICT (network, backend) DO NOTHING RETURNING network
 """
-LOCK_COPY = f"""
-SELECT {COPY_COLUMNS} FROM backend_networks
-WHERE network = %(network)s AND backend = %(backend)s FOR UPDATE
-"""
+LOCK_COPY = COPY + " FOR UPDATE"
 SET_COPY = """
 UPDATE backend_networks SET state = %(state)s, intents = %(intents)s::uuid[]
 WHERE network = %(network)s AND backend = %(backend)s
@@ -184,6 +184,11 @@ class NetworkStore:
         """The network's copies on clusters, locked."""
         rows = await self._tx.rows(COPIES, {"network": network})
         return [BackendNetwork(*row) for row in rows]
+
+    async def find_copy(self, network: int, backend: int) -> BackendNetwork | None:
+        """The network's copy on a cluster, not locked."""
+        row = await self._tx.row(COPY, {"network": network, "backend": backend})
+        return None if row is None else BackendNetwork(*row)
 
     async def lock_copy(self, network: int, backend: int) -> tuple[BackendNetwork | None, bool]:
         """The network's copy on a cluster, locked, made if absent; and whether it was made."""

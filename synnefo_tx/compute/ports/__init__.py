@@ -1,1 +1,1 @@
-"""Ports: the NICs of servers."""
+"""Ports: the NICs of servers, their MACs and addresses."""

@@ -1,1 +1,1 @@
-"""Servers: life cycle, creation, actions, news."""
+"""Servers: their life cycle, creation, actions and news."""

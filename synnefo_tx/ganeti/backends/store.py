@@ -62,7 +62,7 @@ SELECT %(intent)s, id, %(ram_mib)s, %(disk_mib)s FROM debited
 RETURNING intent
 """
 END_RESERVATION = (
-    "UPDATE reservations SET ended = %(ended)s WHERE intent = %(intent)s AND ended IS NULL"
+    "UPDATE reservations SET ended = synnefo_now() WHERE intent = %(intent)s AND ended IS NULL"
 )
 CANCEL_RESERVATION = """
 WITH gone AS (
@@ -136,9 +136,9 @@ class BackendStore:
         values = {"id": id, "intent": intent, **asdict(size)}
         return await self._tx.row(DEBIT, values) is not None
 
-    async def end_reservation(self, intent: str, ended: datetime) -> None:
+    async def end_reservation(self, intent: str) -> None:
         """The job of ``intent`` ended: the next reading begun after that shows its effect."""
-        await self._tx.run(END_RESERVATION, {"intent": intent, "ended": ended})
+        await self._tx.run(END_RESERVATION, {"intent": intent})
 
     async def cancel_reservation(self, intent: str) -> None:
         """The job of ``intent`` never came to be: give its room back at once."""

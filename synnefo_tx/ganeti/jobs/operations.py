@@ -53,10 +53,14 @@ CALLS: Mapping[str, Submit] = {
     "disconnect_network": lambda rapi, name, body, reason: rapi.disconnect_network(
         name, body["group"], reason
     ),
-    "delete_network": lambda rapi, name, body, reason: rapi.delete_network(name, reason),
+    "delete_network": lambda rapi, name, body, reason: rapi.delete_network(
+        name, reason, depends=body.get("depends", ())
+    ),
 }
 # Calls whose body may name jobs to wait for.
-TAKES_DEPENDS = frozenset({"create_instance", "modify_instance", "connect_network"})
+TAKES_DEPENDS = frozenset(
+    {"create_instance", "modify_instance", "connect_network", "delete_network"}
+)
 
 
 class Jobs:

@@ -63,6 +63,25 @@ class Quota:
         """Do the second half; False, and nothing, when it was done or the serial is unknown."""
         return await QuotaStore(tx).settle(serial, accept)
 
+    async def settle_change(
+        self, tx: Transaction, serial: str, user: str, project: str, deltas: Mapping[str, int]
+    ) -> None:
+        """Settle a serial by what really changed: ``deltas`` by resource, which must hold.
+
+        A change that is just what was reserved accepts it; any other rejects it and is charged
+        as it is, whatever the limit.
+        """
+        reserved = await QuotaStore(tx).reserved(serial)
+        if reserved and reserved == dict(deltas):
+            await self.settle(tx, serial, accept=True)
+            return
+        if reserved:
+            # Two statements follow; they must not meet another's in the opposite order.
+            await QuotaStore(tx).lock(user, project)
+            await self.settle(tx, serial, accept=False)
+        pieces = [Provision(user, project, name, size) for name, size in deltas.items()]
+        await self.charge(tx, pieces, force=True)
+
     async def move(
         self,
         tx: Transaction,

@@ -64,6 +64,12 @@ UPDATE holdings h SET usage_min = h.usage_min - w.add_min, usage_max = h.usage_m
 FROM {_CHANGES}
 WHERE (h.project, h.member, h.resource) = (w.project, w.member, w.resource)
 """
+SELECT_RESERVED = "SELECT resource, quantity FROM provisions WHERE serial = %(serial)s"
+LOCK_HOLDINGS = """
+SELECT 1 FROM holdings WHERE project = %(project)s
+ AND member IN (%(user)s, '00000000-0000-0000-0000-000000000000')
+ORDER BY member = '00000000-0000-0000-0000-000000000000', resource FOR UPDATE
+"""
 DELETE_PROVISIONS = "DELETE FROM provisions WHERE serial = %(serial)s"
 # An import moves usage_min when accepted and usage_max when rejected, a release the other one.
 SETTLE = f"""
@@ -180,6 +186,14 @@ class QuotaStore:
         if refusal is not None:
             await self._tx.run(DELETE_PROVISIONS, {"serial": serial})
         return refusal
+
+    async def reserved(self, serial: str) -> dict[str, int]:
+        """What is pending under a serial, by resource."""
+        return dict(await self._tx.rows(SELECT_RESERVED, {"serial": serial}))
+
+    async def lock(self, user: str, project: str) -> None:
+        """Lock all holdings of a member and their project, in the order of charges."""
+        await self._tx.run(LOCK_HOLDINGS, {"user": user, "project": project})
 
     async def _refused(self, sql: str, parameters: dict[str, Any]) -> Refusal | None:
         row = await self._tx.row(sql, parameters)
