@@ -31,11 +31,19 @@ def _exact(kind: type) -> Callable[[Any, Any], Any]:
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise ValueError(f"must be {TEXT_NAMES[kind]}")
-        if kind is str and "\x00" in str(value):
-            raise ValueError("must not hold a NUL character")
+        if kind is str:
+            _check_text(str(value))
         return value
 
     return structure
+
+
+def _check_text(text: str) -> None:
+    """Refuse what JSON can spell and PostgreSQL cannot store."""
+    if "\x00" in text:
+        raise ValueError("must not hold a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not hold half a surrogate pair")
 
 
 def _structure_attrs(cls: type[Any]) -> Callable[[Any, Any], Any]:

@@ -22,6 +22,12 @@ ON CONFLICT (project, member) DO UPDATE
     SET state = excluded.state,
         initialized = project_members.initialized OR excluded.initialized
 """
+FIND_ACTIVE = """
+SELECT p.uuid FROM project_members m JOIN projects p ON p.uuid = m.project
+WHERE m.member = %(user)s AND m.state IN ('accepted', 'leave_requested') AND p.state = 'active'
+AND (p.uuid::text = %(id)s OR p.realname = %(name)s)
+ORDER BY p.id LIMIT 1
+"""
 SET_STATE = "UPDATE projects SET state = %(state)s WHERE uuid = %(uuid)s"
 UPSERT_LIMIT = """
 INSERT INTO project_limits (project, resource, project_capacity, member_capacity)
@@ -54,6 +60,11 @@ class ProjectStore:
     async def set_member(self, project: str, member: str, state: str) -> None:
         """Bring a membership to a state, made if it is new."""
         await self._tx.run(UPSERT_MEMBER, {"project": project, "member": member, "state": state})
+
+    async def find_active(self, user: str, id: str | None, name: str | None) -> str | None:
+        """The active project of that id or name in which the user is accepted."""
+        found = await self._tx.value(FIND_ACTIVE, {"user": user, "id": id, "name": name})
+        return None if found is None else str(found)
 
     async def set_state(self, uuid: str, state: str) -> None:
         """Bring a project to a state."""

@@ -90,6 +90,32 @@ class Drift:
         return self.held.usage_min != self.held.usage_max
 
 
+@frozen
+class Resource:
+    """Something that is counted; the defaults are those for projects that begin now."""
+
+    id: int
+    name: str
+    unit: str | None
+    description: str
+    service_type: str
+    service: str
+    ui_visible: bool
+    api_visible: bool
+    system_default: int
+    project_default: int
+
+
+@frozen
+class ResourceChanges:
+    """What an operator changes of a resource; None leaves as is."""
+
+    system_default: int | None = None
+    project_default: int | None = None
+    api_visible: bool | None = None
+    ui_visible: bool | None = None
+
+
 class UsageSource(Protocol):
     """A component that knows what exists; implemented by those above identity."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from synnefo_tx.faults import BadRequest, Fault, ItemNotFound, OverLimit
+from synnefo_tx.identity.model import is_uuid
 from synnefo_tx.identity.quota.model import (
     PROJECT_ITSELF,
     QUANTITY_MAX,
@@ -18,8 +18,6 @@ from synnefo_tx.identity.quota.model import (
 )
 from synnefo_tx.units import GIB, KIB, MIB
 
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-
 
 def summed(provisions: Iterable[Provision]) -> list[Provision]:
     """One provision per user, project and resource; those that come to nothing are left out.
@@ -28,7 +26,7 @@ def summed(provisions: Iterable[Provision]) -> list[Provision]:
     """
     totals: Counter[tuple[str, str, str]] = Counter()
     for each in provisions:
-        if not (UUID.match(each.user) and UUID.match(each.project)):
+        if not (is_uuid(each.user) and is_uuid(each.project)):
             key = HoldingKey(False, each.resource, each.project, each.user)
             raise refused(Refusal(key, each.quantity, None, 0, 0, None))
         totals[each.user, each.project, each.resource] += each.quantity

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable
 from datetime import datetime
 
 from attrs import field, frozen
 
 from synnefo_tx.caller import Caller
-
-SECRET_BYTES = 32
-
-Entropy = Callable[[int], bytes]
-"""Gives so many random bytes."""
 
 
 @frozen
@@ -22,7 +14,7 @@ class Access:
     """What a valid token stands for."""
 
     caller: Caller
-    groups: tuple[str, ...]
+    username: str
     created: datetime
     expires: datetime
     default_project_name: str
@@ -38,11 +30,32 @@ class IssuedToken:
     expires: datetime
 
 
-def new_secret(entropy: Entropy) -> str:
-    """A token: 43 characters, URL-safe base64 of 32 random bytes, as in the original."""
-    return base64.urlsafe_b64encode(entropy(SECRET_BYTES)).rstrip(b"=").decode()
+@frozen
+class LoginName:
+    """Who somebody says they are: a uuid or an e-mail."""
+
+    uuid: str | None = None
+    email: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The name in one spelling."""
+        return self.uuid or (self.email or "").lower()
 
 
-def digest(secret: str) -> bytes:
-    """What is stored of a token."""
-    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+@frozen
+class Scope:
+    """The project that a token is asked for: by id, by name, none, or what is the default."""
+
+    project_id: str | None = None
+    project_name: str | None = None
+    unscoped: bool = False
+
+
+@frozen
+class LoggedIn:
+    """A new token, what it stands for, and whether its project is to be told."""
+
+    secret: str = field(repr=False)
+    access: Access
+    scoped: bool

@@ -12,7 +12,8 @@ from datetime import datetime
 from synnefo_tx.caller import Caller
 from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import Unauthorized
-from synnefo_tx.identity.tokens.model import Access, Entropy, IssuedToken, digest, new_secret
+from synnefo_tx.identity.secret import Entropy, digest, new_token
+from synnefo_tx.identity.tokens.model import Access, IssuedToken
 from synnefo_tx.identity.tokens.store import SELECT_ACCESS, TokenStore, access_from_row
 from synnefo_tx.settings import Identity
 
@@ -51,13 +52,15 @@ class Tokens:
         expires: datetime | None = None,
         *,
         parent: int | None = None,
+        project: str | None = None,
     ) -> IssuedToken:
         """Make a token, by default for the hours of the settings.
 
-        One that was got with another (``parent``, its id) ends with that one at the latest.
-        Raises Unauthorized when the other is gone.
+        One that was got with another (``parent``, its id) ends with that one at the latest;
+        ``project`` takes the place of the user's default project. Raises Unauthorized when the
+        other is gone.
         """
-        secret = new_secret(self._entropy)
+        secret = new_token(self._entropy)
         stored = await TokenStore(tx).insert(
             user,
             name,
@@ -65,6 +68,7 @@ class Tokens:
             hours=self._settings.token_hours,
             expires=expires,
             parent=parent,
+            project=project,
         )
         if stored is None:
             raise Unauthorized("Invalid token")

@@ -11,20 +11,20 @@ from synnefo_tx.identity.tokens.model import Access
 
 SELECT_ACCESS = """
 SELECT t.id, t.created, t.expires, t.expires <= synnefo_now(), u.is_active, u.uuid, u.email,
-    u.first_name, u.last_name, u.is_admin, u.groups, u.default_project::text,
-    (SELECT realname FROM projects WHERE uuid = u.default_project),
+    u.username, u.first_name, u.last_name, u.is_admin, u.groups, scope.uuid::text, scope.realname,
     ARRAY (
         SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
         WHERE m.member = u.uuid AND m.state IN ('accepted', 'leave_requested')
         AND p.state = 'active' ORDER BY p.id
     )
 FROM api_tokens t JOIN users u ON u.uuid = t.user_uuid
+LEFT JOIN projects scope ON scope.uuid = coalesce(t.project, u.default_project)
 WHERE t.sha256 = %(sha256)s
 """
 # Nothing is inserted when the parent is gone, and no child outlives its parent.
 INSERT = """
-INSERT INTO api_tokens (user_uuid, name, sha256, parent, expires)
-SELECT %(user)s, %(name)s, %(sha256)s, %(parent)s, least(
+INSERT INTO api_tokens (user_uuid, name, sha256, parent, project, expires)
+SELECT %(user)s, %(name)s, %(sha256)s, %(parent)s, %(project)s, least(
     coalesce(%(expires)s::timestamptz, synnefo_now() + %(hours)s * interval '1 hour'),
     (SELECT expires FROM api_tokens WHERE id = %(parent)s)
 )
@@ -42,18 +42,18 @@ DELETE FROM api_tokens WHERE id IN (
 
 def access_from_row(row: Row) -> tuple[Access, bool, bool]:
     """What the token stands for; whether it has expired; whether its user is active."""
-    id_, created, expires, expired, active, uuid, email, first, last, admin, groups = row[:11]
-    default_project, project_name, projects = row[11:]
+    id_, created, expires, expired, active, uuid, email, username, first, last = row[:10]
+    admin, groups, default_project, project_name, projects = row[10:]
     caller = Caller(
         user=uuid,
         email=email,
         name=f"{first} {last}".strip(),
         roles=frozenset([*groups, *([ADMIN_ROLE] if admin else [])]),
         projects=tuple(projects),
-        default_project=default_project,
+        default_project=default_project or "",
         token_id=id_,
     )
-    access = Access(caller, tuple(groups), created, expires, project_name or "")
+    access = Access(caller, username, created, expires, project_name or "")
     return access, expired, active
 
 
@@ -72,6 +72,7 @@ class TokenStore:
         hours: int,
         expires: datetime | None,
         parent: int | None,
+        project: str | None,
     ) -> tuple[int, datetime, datetime] | None:
         """Store a token; its id, creation and expiry, or None when its parent is gone."""
         parameters: dict[str, Any] = {
@@ -81,6 +82,7 @@ class TokenStore:
             "hours": hours,
             "expires": expires,
             "parent": parent,
+            "project": project,
         }
         row = await self._tx.row(INSERT, parameters)
         return None if row is None else (row[0], row[1], row[2])

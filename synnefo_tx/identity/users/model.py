@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -15,15 +16,10 @@ class NewUser:
     email: str
     first_name: str
     last_name: str
-    password_hash: str | None = None
+    password_hash: str | None = field(default=None, repr=False)
     is_admin: bool = False
     groups: tuple[str, ...] = ()
     accepted: bool = False
-
-    @property
-    def username(self) -> str:
-        """The name to log in with."""
-        return self.email.lower()
 
 
 @frozen
@@ -54,3 +50,33 @@ class User:
     def realname(self) -> str:
         """First and last name."""
         return f"{self.first_name} {self.last_name}".strip()
+
+
+@frozen
+class UserChanges:
+    """What an operator changes of a user; None leaves as is."""
+
+    state: Literal["verify", "accept", "reject", "activate", "deactivate"] | None = None
+    reason: str = ""
+    email: str | None = None
+    is_admin: bool | None = None
+    add_groups: tuple[str, ...] = ()
+    delete_groups: tuple[str, ...] = ()
+    password: str | None = field(default=None, repr=False)
+    renew_token: bool = False
+
+
+@frozen
+class CreatedUser:
+    """A user just made, with the password that was made up, if one was."""
+
+    uuid: str
+    password: str | None = field(repr=False)
+
+
+@frozen
+class Credentials:
+    """What a log-in is compared with."""
+
+    uuid: str
+    password_hash: str | None = field(repr=False)

@@ -1,0 +1,28 @@
+"""Secrets of people: how they are made and what is kept of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+
+TOKEN_BYTES = 32
+PASSWORD_BYTES = 12
+
+Entropy = Callable[[int], bytes]
+"""Gives so many random bytes."""
+
+
+def new_token(entropy: Entropy) -> str:
+    """A token: 43 characters, URL-safe base64 of 32 random bytes, as in the original."""
+    return base64.urlsafe_b64encode(entropy(TOKEN_BYTES)).rstrip(b"=").decode()
+
+
+def new_password(entropy: Entropy) -> str:
+    """A password of 16 URL-safe characters."""
+    return base64.urlsafe_b64encode(entropy(PASSWORD_BYTES)).decode()
+
+
+def digest(secret: str) -> bytes:
+    """What is stored of a token, and of the name that somebody tried to log in with."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
