@@ -10,18 +10,21 @@ from typing import Any
 
 from treq.client import HTTPClient
 from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.internet.tcp import Client
+from twisted.trial.unittest import SkipTest
 
 from synnefo_tx.ganeti.rapi import TreqRapi
 from synnefo_tx.ganeti.tls import tls_agent
 from tests.acceptance.clusters import clusters
-from tests.ganeti.cluster_cases import ClusterCases, FakeHypervisorCases, KvmCases
+from tests.ganeti import cluster_cases
+from tests.ganeti.cluster_support import ClusterSupport
 
 reactor: Any = _reactor
 
 
-class OnRealCluster:
+class OnRealCluster(ClusterSupport):
     """The first cluster that the runner started; each case cleans up behind itself."""
 
     timeout = 300
@@ -35,8 +38,17 @@ class OnRealCluster:
         rapi = TreqRapi(self.agent, self.cluster.endpoint, reactor)
         self.begin(rapi, f"t{secrets.token_hex(3)}-")
 
-    async def tearDown(self):
+    def tearDown(self):
+        return Deferred.fromCoroutine(self.leave())
+
+    async def leave(self):
+        """Clean up, and wait until RAPI has closed its connections."""
         await self.clean()
+        for _ in range(500):
+            if not any(isinstance(reader, Client) for reader in reactor.getReaders()):
+                return
+            await deferLater(reactor, 0.01)
+        self.fail("a connection is still open")
 
     async def sleep(self, seconds):
         await deferLater(reactor, seconds)
@@ -57,15 +69,17 @@ class OnRealCluster:
         }
         url = f"https://{cluster.host}:{cluster.port}{path}"
         http = HTTPClient(self.agent)
+        if password == "":
+            del headers["Authorization"]
         response = await http.request(
             method, url, headers=headers, data=content or None, reactor=reactor
         )
         return response.code, json.loads(await response.content())
 
 
-class RealFakeTests(OnRealCluster, FakeHypervisorCases, ClusterCases, TestCase):
+class RealFakeTests(OnRealCluster, cluster_cases.FakeClusterCases):
     """Real Ganeti, hypervisor "fake"."""
 
 
-class RealKvmTests(OnRealCluster, KvmCases, ClusterCases, TestCase):
+class RealKvmTests(OnRealCluster, cluster_cases.KvmClusterCases):
     """Real Ganeti, real guests."""
