@@ -112,6 +112,13 @@ class Area:
         x, y = min(x, WIDTH), min(y, HEIGHT)
         return cls(x, y, min(width, WIDTH - x), min(height, HEIGHT - y))
 
+    def common(self, other: Area) -> Area:
+        """What both cover, possibly nothing."""
+        left, top = max(self.x, other.x), max(self.y, other.y)
+        right = min(self.x + self.width, other.x + other.width)
+        bottom = min(self.y + self.height, other.y + other.height)
+        return Area(left, top, max(0, right - left), max(0, bottom - top))
+
 
 CLOCK_AREA = Area(0, _CLOCK_AT[1], WIDTH, 7 * _CLOCK_SCALE)
 
@@ -240,7 +247,9 @@ class RfbServer(Protocol, TimeoutMixin):
         clock = self.factory.clock_text()
         if self._wanted is None or clock == self._shown:
             return
-        area = self._wanted if self._shown == "" else CLOCK_AREA
+        area = self._wanted if self._shown == "" else self._wanted.common(CLOCK_AREA)
+        if not (area.width and area.height) and self._shown:
+            return
         rows = screen_rows(self.factory.name, clock)
         self._wanted, self._shown = None, clock
         self._send(update_message(rows, area, self._pixels))
