@@ -1,6 +1,9 @@
 """Instances, for every cluster."""
 
+import json
+
 from synnefo_tx.ganeti import requests
+from synnefo_tx.ganeti.memory.installer import password_matches
 from synnefo_tx.ganeti.rapi import RapiError
 from synnefo_tx.ganeti.requests import DiskSpec, NicSpec
 from tests.ganeti.cluster_support import REASON, ClusterSupport
@@ -100,6 +103,37 @@ class InstanceCases(ClusterSupport):
         self.assertEqual((instance["status"], instance["oper_state"]), ("ADMIN_down", False))
         self.assertIsNone(await self.succeed(self.rapi.delete_instance(self.name("vm"), REASON)))
         self.instances.clear()
+
+    async def test_one_time_parameters(self):
+        """The OS script fetches them and stamps the disk; the password itself is nowhere."""
+        personality = [{"path": "/etc/motd", "contents": "aGk=", "mode": 0o644}]
+        parameters = {
+            "img_id": "debian",
+            "img_passwd": "canary-password",
+            "img_personality": json.dumps(personality),
+        }
+        url = await self.serve(parameters)
+        job = await self.settle(await self.creation(osparams={"config_url": url}))
+        self.assertEqual(job.status, "success", job.opresult)
+        lines = (await self.disk_text(self.name("vm"))).splitlines()
+        self.assertEqual(lines[0], f"testos {self.name('vm')} debian")
+        word, stored = lines[1].split()
+        self.assertEqual(word, "password")
+        self.assertTrue(password_matches("canary-password", stored))
+        self.assertEqual(lines[2], "file /etc/motd root root 0644 aGk=")
+        self.assertEqual(lines[3], "end")
+        self.assertNotIn("canary-password", str(job))
+
+    async def test_parameters_used_up(self):
+        """A second creation with the same address fails in the OS script, and hides it."""
+        url = await self.serve({"img_id": "debian"})
+        await self.created(osparams={"config_url": url})
+        job = await self.settle(await self.creation("other", osparams={"config_url": url}))
+        self.assertIn("OS create script failed", str(job.opresult))
+        self.assertIn("config_url cannot be read", str(job.opresult))
+        self.assertNotIn(url, str(job.opresult))
+        other = await self.rapi.instance(self.name("other"))
+        self.assertEqual(other["status"], "ADMIN_down")
 
     async def test_not_started(self):
         """An instance may be created without starting it."""

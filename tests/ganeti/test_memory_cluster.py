@@ -39,6 +39,14 @@ class MemoryCluster(ClusterSupport):
     async def kill_job(self, job_id):
         self.ganeti.jobs.kill(job_id)
 
+    async def serve(self, parameters):
+        url = f"http://vmapi.example/{len(self.pages)}"
+        self.pages[url] = json.dumps(parameters).encode()
+        return url
+
+    async def disk_text(self, name):
+        return self.ganeti.disk_text(name)
+
     async def raw(self, method, path, content=b"", media="application/json", password=None):
         headers = {
             "Authorization": "Basic "

@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Client
 from twisted.trial.unittest import SkipTest
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 
 from synnefo_tx.ganeti.rapi import TreqRapi
 from synnefo_tx.ganeti.tls import tls_agent
@@ -24,10 +26,26 @@ from tests.ganeti.cluster_support import ClusterSupport
 reactor: Any = _reactor
 
 
+class Parameters(Resource):
+    """Gives its content to the first who asks, 404 to the others."""
+
+    isLeaf = True
+
+    def __init__(self, content):
+        super().__init__()
+        self.content = content
+
+    def render_GET(self, request):
+        content, self.content = self.content, None
+        if content is None:
+            request.setResponseCode(404)
+        return content or b""
+
+
 class OnRealCluster(ClusterSupport):
     """The first cluster that the runner started; each case cleans up behind itself."""
 
-    timeout = 300
+    timeout = 600
 
     def setUp(self):
         if not clusters():
@@ -59,6 +77,18 @@ class OnRealCluster(ClusterSupport):
     async def kill_job(self, job_id):
         queue = Path(self.cluster.state) / "lib" / "queue" / f"job-{job_id}"
         os.kill(json.loads(queue.read_text())["process_id"], signal.SIGKILL)
+
+    async def serve(self, parameters):
+        page = Parameters(json.dumps(parameters).encode())
+        port = reactor.listenTCP(0, Site(page), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return f"http://127.0.0.1:{port.getHost().port}/{secrets.token_hex(8)}"
+
+    async def disk_text(self, name):
+        storage = Path(self.cluster.state) / "srv" / "file-storage" / name
+        (disk,) = storage.iterdir()
+        with disk.open("rb") as file:
+            return file.read(65536).split(b"\0", 1)[0].decode()
 
     async def raw(self, method, path, content=b"", media="application/json", password=None):
         cluster = self.cluster
