@@ -13,6 +13,7 @@ from synnefo_tx.compute.pools.rules import bridge_at, mac_prefix_at, usable_rang
 from synnefo_tx.compute.pools.store import PoolStore
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, Forbidden, ItemNotFound, ServiceUnavailable
+from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.requests import link_name
@@ -209,7 +210,7 @@ class Networks:
                 wanted = rules.remove_intents(
                     id,
                     copy.backend,
-                    await store.groups(copy.backend),
+                    (await BackendStore(tx).get(copy.backend)).node_groups,
                     self._settings.backend_prefix_id,
                     self._new_id,
                     self._settings.job_limit_seconds,
@@ -257,7 +258,7 @@ class Networks:
         drafts = rules.add_intents(
             network,
             backend,
-            await store.groups(backend),
+            (await BackendStore(tx).get(backend)).node_groups,
             self._settings.backend_prefix_id,
             self._new_id,
             self._settings.job_limit_seconds,

@@ -116,6 +116,7 @@ class LifeTests(CloudTestCase):
         for act in (self.app.compute.actions.start, self.app.compute.actions.delete):
             with self.assertRaises(BuildInProgress):
                 await act(self.user, id)
+        await self.settle()
 
     async def test_delete_twice(self) -> None:
         """A second removal while the first is under way asks nothing more of the cluster."""
@@ -257,6 +258,6 @@ class NetworkTests(CloudTestCase):
         await self.app.compute.actions.delete(self.user, id)
         await self.settle()
         other = await self.make_caller("other@example.org")
-        again = await self.create(other)
+        again = await self.built(other)
         view = await self.app.compute.servers.show(OPERATOR, again)
         self.assertEqual(view.nics[0].address, "203.0.113.3")
