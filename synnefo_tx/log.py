@@ -7,8 +7,10 @@ line, an intent and a Ganeti reason made while a request is served all carry it.
 from __future__ import annotations
 
 import json
+import os
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 from twisted.logger import (
@@ -66,3 +68,22 @@ def valid_level(level: str) -> bool:
     except InvalidLogLevelError:
         return False
     return True
+
+
+def _to_file(name: str) -> ILogObserver:
+    home = Path(os.environ.get("SYNNEFO_HOME") or "/var/lib/synnefo")
+    folder = home / "log"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stream = (folder / name).open("a", encoding="utf-8", buffering=1)
+    level = os.environ.get("SYNNEFO_LOG__LEVEL", "info")
+    return observer(stream, level if valid_level(level) else "info")
+
+
+def synnefo_file() -> ILogObserver:
+    """For ``twistd --logger``: JSON lines to ``$SYNNEFO_HOME/log/synnefo.log``."""
+    return _to_file("synnefo.log")
+
+
+def ganeti_file() -> ILogObserver:
+    """For ``twistd --logger``: JSON lines to ``$SYNNEFO_HOME/log/ganeti.log``."""
+    return _to_file("ganeti.log")

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from attrs import frozen
 from psycopg2 import errors
 from psycopg2.extras import Json
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure

@@ -18,11 +18,12 @@ from treq.client import HTTPClient
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
-from twisted.web.iweb import IAgent, IResponse
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
 
 from synnefo_tx.ganeti.breaker import Breaker
 from synnefo_tx.ganeti.model import ClusterEndpoint, RapiError, RapiRefused, RapiUnanswered
@@ -89,6 +90,24 @@ class _BoundedBody(Protocol):
             end()
 
 
+@implementer(IBodyProducer)
+class WholeBody:
+    """Writes a small body at once; treq's own would wait for turns of the global reactor."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.length = len(content)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._content)
+        return defer.succeed(None)
+
+    def pauseProducing(self) -> None:
+        """There is nothing left to pause."""
+
+    resumeProducing = stopProducing = pauseProducing
+
+
 class RapiTransport:
     """Sends requests to one cluster over ``agent``, which is trusted to verify the peer."""
 
@@ -98,7 +117,7 @@ class RapiTransport:
         self._endpoint = endpoint
         self._clock = clock
         self._limits = limits
-        self._http = HTTPClient(agent)
+        self._http = HTTPClient(agent, data_to_body_producer=WholeBody)
         self._slots = Slots(clock, limits.connections, limits.waiting, limits.wait_seconds)
         self.breaker = Breaker(clock, limits.breaker_failures, limits.breaker_cooldown_seconds)
         credentials = f"{endpoint.username}:{endpoint.password}".encode()

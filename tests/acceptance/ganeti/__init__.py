@@ -1,0 +1,1 @@
+"""The conformance suite on a real Ganeti cluster, fake hypervisor and QEMU guests."""
