@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from synnefo_tx.application import Application
+from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.output import Output
 from synnefo_tx.faults import BadRequest
 
@@ -50,7 +50,7 @@ class Command:
     def prepare(self, options: Options, terminal: Terminal) -> None:
         """Read what is to come from the terminal; raises BadRequest."""
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """Do it; raises Fault."""
         raise TypeError(f"{type(self).__name__} does not say what it does")
 

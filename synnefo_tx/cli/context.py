@@ -25,11 +25,12 @@ from synnefo_tx.settings import Settings
 
 CONNECTIONS_MAX = 4
 
+Context = Application
+"""What commands are given; they need not know how it is built."""
+
 
 @asynccontextmanager
-async def opened(
-    settings: Settings, reactor: Any, *, needs_schema: bool
-) -> AsyncIterator[Application]:
+async def opened(settings: Settings, reactor: Any, *, needs_schema: bool) -> AsyncIterator[Context]:
     """The application on the service's database.
 
     A private PostgreSQL whose service is not running is started for as long as it takes. Raises
@@ -86,7 +87,7 @@ def _database(settings: Settings, reactor: Any) -> Database:
 
 async def _build(
     settings: Settings, database: Database, hashing: HashingThreads, reactor: Any
-) -> Application:
+) -> Context:
     sealer = Sealer(await deferToThread(key_file, settings.home / KEY_FILE))
 
     def agent_for(endpoint: ClusterEndpoint) -> Any:

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from attrs import fields, frozen, has
 
-from synnefo_tx.application import Application
 from synnefo_tx.cli.command import FALSE, TRUE, Command, Options
+from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.output import Output, shown
 from synnefo_tx.faults import BadRequest
 
@@ -93,7 +93,7 @@ class ListCommand(Command):
     user_field: ClassVar[str | None] = None
     deleted_field: ClassVar[str | None] = None
 
-    async def rows(self, app: Application, options: Options) -> Sequence[Any]:
+    async def rows(self, app: Context, options: Options) -> Sequence[Any]:
         """All rows in order; raises Fault."""
         raise TypeError(f"{type(self).__name__} has no rows")
 
@@ -115,7 +115,7 @@ class ListCommand(Command):
                 "-d", "--deleted", action="store_true", help="what is deleted, instead"
             )
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """List what is asked for."""
         if options.list_fields:
             out.table(("Field", "Description"), [(k, f.help) for k, f in self.fields.items()])
@@ -146,7 +146,7 @@ class ListCommand(Command):
         return names
 
     async def _chosen(
-        self, app: Application, options: Options, wanted: Iterable[Condition]
+        self, app: Context, options: Options, wanted: Iterable[Condition]
     ) -> list[Any]:
         rows = list(await self.rows(app, options))
         if self.user_field is not None and options.user:

@@ -18,9 +18,8 @@ from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
 
 from synnefo_tx import settings
-from synnefo_tx.application import Application
 from synnefo_tx.cli.command import Command, Options, Terminal
-from synnefo_tx.cli.context import opened
+from synnefo_tx.cli.context import Context, opened
 from synnefo_tx.cli.output import FORMATS, Output
 from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.db.embedded import EmbeddedError
@@ -32,7 +31,7 @@ from synnefo_tx.settings import Settings, SettingsError
 KNOWN_ERRORS = (Fault, SettingsError, SchemaError, EmbeddedError, CannotStart, OSError)
 FAILED = 1
 
-Open = Callable[..., AbstractAsyncContextManager[Application]]
+Open = Callable[..., AbstractAsyncContextManager[Context]]
 
 
 def parser_of(commands: Sequence[type[Command]]) -> argparse.ArgumentParser:

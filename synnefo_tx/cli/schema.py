@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from synnefo_tx.application import Application
 from synnefo_tx.cli.command import Command, Options
+from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.output import Output
 from synnefo_tx.db.migrate import migrate
 
@@ -16,7 +16,7 @@ class DbMigrate(Command):
     name = "db-migrate"
     needs_schema: ClassVar[bool] = False
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """Apply what is missing and list it."""
         applied = await migrate(app.database)
         if not applied:

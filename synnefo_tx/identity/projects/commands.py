@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from synnefo_tx.application import Application
 from synnefo_tx.cli.command import Command, Options
+from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand
 from synnefo_tx.cli.output import Output
 from synnefo_tx.identity.projects.model import Project
@@ -41,7 +41,7 @@ class ProjectList(ListCommand):
             "--system-projects", action="store_true", help="list those of single users too"
         )
 
-    async def rows(self, app: Application, options: Options) -> Sequence[Project]:
+    async def rows(self, app: Context, options: Options) -> Sequence[Project]:
         """The projects of the kinds that are asked for."""
         projects = await app.identity.projects.list_all()
         return [each for each in projects if options.system_projects or not each.is_system]
@@ -59,7 +59,7 @@ class ProjectShow(Command):
         parser.add_argument("--quota", action="store_true", help="show limits and usage")
         unit_style_option(parser)
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """Show the project, and what else is asked for."""
         project = await app.identity.projects.get(options.project)
         out.record(project_record(project))
@@ -73,7 +73,7 @@ class ProjectShow(Command):
                 title="Members",
             )
 
-    async def _quota(self, app: Application, project: Project, style: str, out: Output) -> None:
+    async def _quota(self, app: Context, project: Project, style: str, out: Output) -> None:
         limits = await app.identity.quota.project_limits(project.uuid)
         units = await app.identity.resources.units()
         rows = [

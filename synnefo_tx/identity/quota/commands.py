@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from attrs import evolve, frozen
 
-from synnefo_tx.application import Application
 from synnefo_tx.cli.command import Command, Options, boolean
+from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand
 from synnefo_tx.cli.output import Output
 from synnefo_tx.faults import BadRequest
@@ -64,7 +64,7 @@ class QuotaList(ListCommand):
         """The usual fields, and the name if asked for."""
         return (("displayname",) if options.display_mails else ()) + self.default_fields
 
-    async def rows(self, app: Application, options: Options) -> Sequence[QuotaRow]:
+    async def rows(self, app: Context, options: Options) -> Sequence[QuotaRow]:
         """Every limit and usage."""
         units = await app.identity.resources.units()
         held = await app.identity.quota.list_holdings()
@@ -140,7 +140,7 @@ class ResourceList(ListCommand):
         super().arguments(parser)
         unit_style_option(parser)
 
-    async def rows(self, app: Application, options: Options) -> Sequence[ResourceRow]:
+    async def rows(self, app: Context, options: Options) -> Sequence[ResourceRow]:
         """Every resource."""
         return [
             ResourceRow(each, options.unit_style)
@@ -162,7 +162,7 @@ class ResourceModify(Command):
         parser.add_argument("--ui-visible", type=boolean, metavar="BOOL")
         unit_style_option(parser)
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """Change the resource and show it."""
         changes = ResourceChanges(api_visible=options.api_visible, ui_visible=options.ui_visible)
         if options.system_default is not None:

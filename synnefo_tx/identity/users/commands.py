@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from synnefo_tx.application import Application
 from synnefo_tx.cli.command import Command, Options, Terminal
+from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand
 from synnefo_tx.cli.output import Output
 from synnefo_tx.faults import BadRequest
@@ -43,7 +43,7 @@ class UserAdd(Command):
         """Read the password if it comes from standard input."""
         options.password = terminal.secret(options.password)
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """Make the user; they become active by user-modify --verify and --accept."""
         created = await app.identity.users.add(
             options.email,
@@ -94,7 +94,7 @@ class UserList(ListCommand):
         """The usual fields, and the e-mail if asked for."""
         return self.default_fields + (("email",) if options.display_mails else ())
 
-    async def rows(self, app: Application, options: Options) -> Sequence[User]:
+    async def rows(self, app: Context, options: Options) -> Sequence[User]:
         """The users of the kinds that are asked for."""
         users: Sequence[User] = await app.identity.users.list_all()
         if options.active:
@@ -118,7 +118,7 @@ class UserShow(Command):
         parser.add_argument("--projects", action="store_true", help="show projects")
         unit_style_option(parser)
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """Show the user, and what else is asked for."""
         user = await app.identity.users.get(options.user)
         out.record(user_record(user))
@@ -215,7 +215,7 @@ class UserModify(Command):
             raise BadRequest("No change is asked for: see --help")
         options.password = terminal.secret(options.password)
 
-    async def run(self, app: Application, options: Options, out: Output) -> None:
+    async def run(self, app: Context, options: Options, out: Output) -> None:
         """Change the user, tell what was done, show new secrets."""
         changed = await app.identity.users.modify(options.user, _changes(options))
         out.note(f"User {changed.user.uuid}: {status(changed.user)}")
