@@ -58,6 +58,8 @@ class JsonObserver:
 def observer(stream: TextIO, level: str) -> ILogObserver:
     """The observer of a process: JSON lines of at least ``level``."""
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+    # Twisted tells of each connection that starts and stops.
+    predicate.setLogLevelForNamespace("twisted", LogLevel.warn)
     return FilteringLogObserver(JsonObserver(stream), [predicate])
 
 

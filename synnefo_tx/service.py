@@ -79,7 +79,7 @@ class CloudService(MultiService):
         else:
             self.log.failure("the start failed", failure)
             text = f"the start failed: {failure.value!r}"
-        print(f"synnefo: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        tell(f"synnefo: {text}", sys.__stderr__)
         # twistd knows no exit status for a service that cannot start.
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         if self._reactor.running:
@@ -109,7 +109,7 @@ class CloudService(MultiService):
             self._start_console(app)
         if self.settings.demo.enabled:
             await fill(app, self._reactor)
-        print(f"ready {self.settings.site_url}", flush=True)  # noqa: T201
+        tell(f"ready {self.settings.site_url}", sys.__stdout__)
 
     def _agent_for(self, endpoint: ClusterEndpoint) -> Any:
         limit = self.settings.ganeti.request_limit_seconds
@@ -190,6 +190,13 @@ class CloudService(MultiService):
             await self._postgres.stop()
         if self._lock is not None:
             self._lock.close()
+
+
+def tell(text: str, stream: IO[str] | None) -> None:
+    """Say something on the terminal: twistd turns what is printed into log lines."""
+    if stream is not None:
+        stream.write(text + "\n")
+        stream.flush()
 
 
 def _taken(host: str, port: int, variable: str) -> str:

@@ -20,6 +20,8 @@ from synnefo_tx.caller import OPERATOR, Caller
 from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.ganeti.backends.operations import Registration
 from synnefo_tx.ganeti.model import RapiFailure
+from synnefo_tx.identity.secret import new_password
+from synnefo_tx.identity.users.model import UserChanges
 
 ADMIN_EMAIL = "admin@demo.synnefo.example"
 USER_EMAIL = "user@demo.synnefo.example"
@@ -150,12 +152,12 @@ async def _document(app: Application, users: dict[str, str], network: int) -> di
 
 
 async def _credentials(app: Application, user: str) -> dict[str, str]:
-    found = await app.identity.users.get(user)
-    password = await app.identity.users.renew_password(user)
+    password = new_password(os.urandom)
+    changed = await app.identity.users.modify(user, UserChanges(password=password))
     async with app.database.transaction("demo-token") as tx:
         token = await app.identity.tokens.issue(tx, user, "demo")
     return {
-        "email": found.email,
+        "email": changed.user.email,
         "password": password,
         "token": token.secret,
         "uuid": user,

@@ -73,7 +73,8 @@ def _refuse(text: str) -> int:
 
 def twistd(*arguments: str) -> list[str]:
     """A twistd in the foreground that keeps no pid file: a stale one would stop the start."""
-    return [sys.executable, "-m", "twisted", "-n", "--pidfile=", *arguments]
+    program = Path(sys.executable).with_name("twistd")
+    return [sys.executable, str(program), "-n", "--pidfile=", *arguments]
 
 
 def cluster_command(state: Path) -> list[str]:

@@ -129,6 +129,8 @@ def _explained(reason: Failure) -> str:
 class _HandshakeFactory(WrappingFactory):
     protocol = _UntilHandshake
 
+    noisy = False
+
     def __init__(self, wrapped: IProtocolFactory) -> None:
         super().__init__(wrapped)
         self.completed: Deferred[_UntilHandshake] = Deferred()
