@@ -27,6 +27,7 @@ class QuotaRow:
     """A row of quota-list; the limit and the usage as numbers, and as they are shown."""
 
     user: str
+    user_uuid: str
     displayname: str
     holder: str
     source: str
@@ -42,7 +43,7 @@ class QuotaList(ListCommand):
 
     name = "quota-list"
     row_type: ClassVar[type[Any]] = QuotaRow
-    user_field = "user"
+    user_field = "user_uuid"
     fields = {
         "displayname": Field(lambda row: row.displayname, "the holder's name"),
         "holder": Field(lambda row: row.holder, "user:UUID or project:UUID"),
@@ -78,7 +79,8 @@ class QuotaList(ListCommand):
 def _quota_row(held: ListedHolding, unit: str | None, style: str) -> QuotaRow:
     project = f"project:{held.project}"
     return QuotaRow(
-        user="" if held.of_project else held.member,
+        user="" if held.of_project else f"user:{held.member}",
+        user_uuid="" if held.of_project else held.member,
         displayname=held.member_name,
         holder=project if held.of_project else f"user:{held.member}",
         source="" if held.of_project else project,

@@ -75,7 +75,7 @@ class QuotaCommandTests(CommandTestCase):
         rows = await self.listed("quota-list", "-u", "alice@example.org", "--display-mails")
         self.assertEqual(len(rows), 20)
         self.assertEqual({row["displayname"] for row in rows}, {"alice@example.org"})
-        text = f"source=project:{self.user},resource=cyclades.ram"
+        text = f"user=user:{self.user},source=project:{self.user},resource=cyclades.ram"
         (row,) = await self.listed("quota-list", "--filter-by", text)
         self.assertEqual(row["limit"], "8192 MiB")
 
