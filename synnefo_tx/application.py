@@ -34,6 +34,7 @@ from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.poller import Poller
 from synnefo_tx.identity.catalog.model import Catalog
+from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
@@ -74,6 +75,7 @@ class IdentityParts:
     logins: Logins
     quota: Quota
     resources: Resources
+    projects: Projects
 
 
 @frozen
@@ -153,6 +155,7 @@ def build_identity(settings: Settings, database: Database, edges: Edges) -> Iden
         logins=Logins(database, tokens, passwords, failures),
         quota=Quota(database),
         resources=Resources(database),
+        projects=Projects(database),
     )
 
 
