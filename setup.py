@@ -18,7 +18,9 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "."},
     packages=[*find_packages(include=["synnefo_tx", "synnefo_tx.*"]), "twisted.plugins"],
-    package_data={"synnefo_tx": ["py.typed", "*/migrations/*.sql", "migrations/*.sql"]},
+    package_data={
+        "synnefo_tx": ["py.typed", "*/migrations/*.sql", "migrations/*.sql", "*/*/*.txt"]
+    },
     install_requires=[
         line.split("#")[0].strip()
         for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()

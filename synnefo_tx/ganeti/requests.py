@@ -62,11 +62,12 @@ class DiskSpec:
 
 @frozen
 class NicSpec:
-    """A NIC to make; ``ip`` None gives it no address."""
+    """A NIC to make; ``ip`` None gives it no address, ``mac`` None lets the cluster choose."""
 
     name: str
     network: str
     ip: str | None = None
+    mac: str | None = None
 
 
 @frozen
@@ -105,7 +106,7 @@ def create_body(spec: InstanceSpec) -> Json:
         "hypervisor": spec.hypervisor,
         "disk_template": spec.disk_template,
         "disks": [_disk(disk) for disk in spec.disks],
-        "nics": [{"name": nic.name, "network": nic.network, "ip": nic.ip} for nic in spec.nics],
+        "nics": [_nic(nic) for nic in spec.nics],
         "beparams": {**_size(spec.vcpus, spec.memory_mib), "auto_balance": spec.auto_balance},
         "osparams": dict(spec.osparams),
         "hvparams": dict(spec.hvparams),
@@ -174,6 +175,11 @@ def depends_on(job_ids: Sequence[int]) -> Json:
 
 def _size(vcpus: int, memory_mib: int) -> Json:
     return {"vcpus": vcpus, "minmem": memory_mib, "maxmem": memory_mib}
+
+
+def _nic(nic: NicSpec) -> Json:
+    mac = {} if nic.mac is None else {"mac": nic.mac}
+    return {**mac, "name": nic.name, "network": nic.network, "ip": nic.ip}
 
 
 def _disk(disk: DiskSpec) -> Json:

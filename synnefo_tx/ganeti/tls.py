@@ -48,7 +48,7 @@ class HandshakeFailed(ConnectError):
     """The peer could not be verified, or does not speak TLS; no request was sent."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(string=text)  # type: ignore[no-untyped-call]
+        super().__init__(string=text)
 
 
 def canonical_fingerprint(text: str) -> str:
@@ -117,7 +117,7 @@ class _UntilHandshake(ProtocolWrapper):
             self.factory.completed.callback(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        super().connectionLost(reason)
         if not self.factory.completed.called:
             self.factory.completed.errback(HandshakeFailed(_explained(reason)))
 
@@ -129,8 +129,10 @@ def _explained(reason: Failure) -> str:
 class _HandshakeFactory(WrappingFactory):
     protocol = _UntilHandshake
 
+    noisy = False
+
     def __init__(self, wrapped: IProtocolFactory) -> None:
-        super().__init__(wrapped)  # type: ignore[no-untyped-call]
+        super().__init__(wrapped)
         self.completed: Deferred[_UntilHandshake] = Deferred()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,10 +17,12 @@ from synnefo_tx.ganeti.memory.cluster import (
     Cluster,
     prereq,
 )
-from synnefo_tx.ganeti.memory.model import Nic, Node
+from synnefo_tx.ganeti.memory.model import Network, Nic, Node
 from synnefo_tx.ganeti.memory.run import Run
 
 Results = list[list[Any]]
+
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 def check_names(specs: Sequence[Mapping[str, Any]], others: Sequence[Nic]) -> None:
@@ -57,13 +60,26 @@ def make_nic(run: Run, spec: Mapping[str, Any], node: Node, held: Sequence[Nic],
     return Nic(
         uuid=cluster.new_uuid(),
         name=spec.get("name"),
-        mac=cluster.new_mac(network.mac_prefix if network else None, {nic.mac for nic in held}),
+        mac=_mac(cluster, network, spec, {nic.mac for nic in held}),
         ip=_address(run, spec, held),
         network=network.uuid if network else None,
         mode=spec.get("mode") or mode,
         link=spec.get("link") or link,
         vlan=spec.get("vlan") or vlan,
     )
+
+
+def _mac(cluster: Cluster, network: Network | None, spec: Mapping[str, Any], held: set[str]) -> str:
+    wanted = spec.get("mac")
+    if wanted in (None, "auto", "generate"):
+        return cluster.new_mac(network.mac_prefix if network else None, held)
+    mac = str(wanted).lower()
+    if not MAC.fullmatch(mac):
+        raise prereq(f"Invalid MAC address '{wanted}'", WRONG_INPUT)
+    used = {nic.mac for each in cluster.store.instances.values() for nic in each.nics}
+    if mac in used | held:
+        raise prereq(f"MAC address {mac} already in use in cluster", NOT_UNIQUE)
+    return mac
 
 
 def _address(run: Run, spec: Mapping[str, Any], held: Sequence[Nic]) -> str | None:

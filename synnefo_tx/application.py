@@ -1,0 +1,246 @@
+"""Builds every object of a process from its settings: the only module that knows them all.
+
+One function per component. What touches the world outside (time, randomness, other hosts, threads)
+comes in as ``Edges``, so that a simulator can give its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+
+from synnefo_tx.compute.flavors.operations import Flavors
+from synnefo_tx.compute.flavors.routes import FlavorRoutes
+from synnefo_tx.compute.images.operations import Images
+from synnefo_tx.compute.images.routes import ImageRoutes
+from synnefo_tx.compute.networks.events import NetworkEvents
+from synnefo_tx.compute.networks.operations import Networks
+from synnefo_tx.compute.networks.routes import NetworkRoutes
+from synnefo_tx.compute.ports.operations import Ports
+from synnefo_tx.compute.servers.actions import ServerActions
+from synnefo_tx.compute.servers.consoles import ServerConsoles
+from synnefo_tx.compute.servers.events import ServerEvents
+from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
+from synnefo_tx.compute.servers.reconcile import Reconciliation
+from synnefo_tx.compute.servers.routes import ServerRoutes
+from synnefo_tx.compute.servers.usage import ServerUsage
+from synnefo_tx.console.tickets import Tickets
+from synnefo_tx.db.pool import Database
+from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
+from synnefo_tx.ganeti.jobs.operations import Jobs
+from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.identity.catalog.model import Catalog
+from synnefo_tx.identity.projects.operations import Projects
+from synnefo_tx.identity.quota.operations import Quota
+from synnefo_tx.identity.quota.resources import Resources
+from synnefo_tx.identity.quota.routes import AccountRoutes
+from synnefo_tx.identity.tokens.failures import LoginFailures
+from synnefo_tx.identity.tokens.logins import Logins
+from synnefo_tx.identity.tokens.operations import Tokens
+from synnefo_tx.identity.tokens.routes import IdentityRoutes
+from synnefo_tx.identity.users.active import ActiveUsers
+from synnefo_tx.identity.users.operations import Users
+from synnefo_tx.identity.users.passwords import Passwords, Threads
+from synnefo_tx.operation.gauges import Gauges
+from synnefo_tx.operation.health import Health, Unwell
+from synnefo_tx.operation.routes import OperationRoutes
+from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.site import ApiSite
+from synnefo_tx.seal import Sealer
+from synnefo_tx.settings import Settings
+
+
+@frozen
+class Edges:
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads."""
+
+    clock: IReactorTime
+    entropy: Callable[[int], bytes]
+    new_id: Callable[[], str]
+    agent_for: AgentFor
+    hashing: Threads
+
+
+@frozen
+class IdentityParts:
+    """Users, tokens, quota."""
+
+    tokens: Tokens
+    users: Users
+    active: ActiveUsers
+    logins: Logins
+    quota: Quota
+    resources: Resources
+    projects: Projects
+
+
+@frozen
+class GanetiParts:
+    """Clusters and jobs."""
+
+    backends: Backends
+    jobs: Jobs
+
+
+@frozen
+class ComputeParts:
+    """Servers and what they are made of."""
+
+    flavors: Flavors
+    images: Images
+    networks: Networks
+    ports: Ports
+    parameters: Parameters
+    servers: Servers
+    actions: ServerActions
+    consoles: ServerConsoles
+    events: ServerEvents
+    network_events: NetworkEvents
+    reconciliation: Reconciliation
+    usage: ServerUsage
+    tickets: Tickets
+
+
+@frozen
+class Application:
+    """Everything of one process, wired; nothing is started."""
+
+    settings: Settings
+    database: Database
+    metrics: Metrics
+    identity: IdentityParts
+    ganeti: GanetiParts
+    compute: ComputeParts
+    poller: Poller
+    gauges: Gauges
+    site: ApiSite
+
+
+def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
+    """Wire a process."""
+    metrics = Metrics()
+    identity = build_identity(settings, database, edges)
+    ganeti = build_ganeti(settings, database, sealer, edges)
+    compute = build_compute(settings, database, sealer, edges, identity, ganeti)
+    ganeti.jobs.subscribe("server", compute.events)
+    ganeti.jobs.subscribe("network", compute.network_events)
+    poller = Poller(
+        database,
+        ganeti.backends,
+        ganeti.jobs,
+        compute.reconciliation.follow,
+        edges.clock,
+        settings.ganeti,
+    )
+    gauges = Gauges(metrics, database, poller)
+    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics)
+    app = Application(settings, database, metrics, identity, ganeti, compute, poller, gauges, site)
+    mount(app, edges.clock)
+    return app
+
+
+def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
+    """Users, tokens, quota."""
+    tokens = Tokens(database, settings.identity, edges.entropy)
+    passwords = Passwords(edges.hashing, edges.entropy)
+    failures = LoginFailures(database, settings.identity)
+    return IdentityParts(
+        tokens=tokens,
+        users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
+        active=ActiveUsers(database),
+        logins=Logins(database, tokens, passwords, failures),
+        quota=Quota(database),
+        resources=Resources(database),
+        projects=Projects(database),
+    )
+
+
+def build_ganeti(
+    settings: Settings, database: Database, sealer: Sealer, edges: Edges
+) -> GanetiParts:
+    """Clusters and jobs."""
+    backends = Backends(database, sealer, edges.agent_for, edges.clock, settings.ganeti)
+    return GanetiParts(backends, Jobs(database, backends, edges.clock, settings.ganeti))
+
+
+def build_compute(
+    settings: Settings,
+    database: Database,
+    sealer: Sealer,
+    edges: Edges,
+    identity: IdentityParts,
+    ganeti: GanetiParts,
+) -> ComputeParts:
+    """Servers and what they are made of."""
+    own, quota, jobs = settings.compute, identity.quota, ganeti.jobs
+    images = Images(database)
+    networks = Networks(database, quota, jobs, own, edges.new_id)
+    ports = Ports(database, networks, own.nics_per_instance_max)
+    parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
+    servers = Servers(
+        database, quota, jobs, images, networks, ports, parameters, own, edges.new_id, edges.entropy
+    )
+    events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
+    tickets = Tickets(sealer, edges.entropy, settings.console.ticket_seconds)
+    consoles = ServerConsoles(
+        database, servers, ganeti.backends, tickets, identity.active, edges.clock, settings
+    )
+    return ComputeParts(
+        flavors=Flavors(database),
+        images=images,
+        networks=networks,
+        ports=ports,
+        parameters=parameters,
+        servers=servers,
+        actions=ServerActions(database, servers, quota, jobs, own, edges.new_id),
+        consoles=consoles,
+        events=events,
+        network_events=NetworkEvents(database, networks),
+        reconciliation=Reconciliation(database, events, ganeti.backends, own.backend_prefix_id),
+        usage=ServerUsage(),
+        tickets=tickets,
+    )
+
+
+def mount(app: Application, clock: IReactorTime) -> None:
+    """Serve every endpoint at its place."""
+    settings, compute, site = app.settings, app.compute, app.site
+    url = settings.site_url
+    health = Health(clock)
+    _ask_parts(health, app)
+    site.mount("", OperationRoutes(health, app.metrics, app.gauges, clock))
+    catalog = Catalog(url)
+    site.mount("/identity", IdentityRoutes(app.identity.tokens, app.identity.logins, catalog))
+    site.mount("/account/v1.0", AccountRoutes(app.identity.quota, app.identity.resources))
+    base = f"{url}/compute/v2.0"
+    site.mount(
+        "/compute/v2.0",
+        FlavorRoutes(compute.flavors, base),
+        ImageRoutes(compute.images, base),
+        ServerRoutes(compute.servers, compute.actions, compute.consoles, settings.compute, base),
+    )
+    site.mount(
+        "/network/v2.0",
+        NetworkRoutes(compute.networks, compute.ports, settings.compute, f"{url}/network/v2.0"),
+    )
+    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters))
+
+
+def _ask_parts(health: Health, app: Application) -> None:
+    async def database() -> str:
+        await app.database.read("SELECT 1")
+        return f"{app.database.busy_count} of {app.database.limits.connections} connections in use"
+
+    async def clusters() -> str:
+        lags: dict[int, Any] = dict(app.poller.lags)
+        failing = sorted(backend for backend, lag in lags.items() if lag.failing)
+        if failing and len(failing) == len(lags):
+            raise Unwell(f"no cluster answers: {', '.join(map(str, failing))}")
+        return f"{len(lags) - len(failing)} of {len(lags)} clusters answer"
+
+    health.add("database", database)
+    health.add("clusters", clusters)

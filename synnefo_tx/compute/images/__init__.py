@@ -1,0 +1,1 @@
+"""Images: the table-backed source that compute asks."""

@@ -1,0 +1,35 @@
+"""HTTP of images, compute's view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synnefo_tx.compute.images import wire
+from synnefo_tx.compute.images.operations import Images
+from synnefo_tx.rest.endpoint import Call, endpoint
+
+
+class ImageRoutes:
+    """``/compute/v2.0/images``."""
+
+    def __init__(self, images: Images, base_url: str) -> None:
+        self._images = images
+        self._base_url = base_url
+
+    @endpoint("GET", "/images", action="compute:image:list")
+    async def list(self, call: Call[None]) -> dict[str, Any]:
+        """List the images that the caller may use."""
+        found = await self._images.list_visible(call.caller.user)
+        return {"images": [wire.brief(each, self._base_url) for each in found]}
+
+    @endpoint("GET", "/images/detail", action="compute:image:list")
+    async def detail(self, call: Call[None]) -> dict[str, Any]:
+        """List the images with all their fields."""
+        found = await self._images.list_visible(call.caller.user)
+        return {"images": [wire.detail(each, self._base_url) for each in found]}
+
+    @endpoint("GET", "/images/<image_id>", action="compute:image:show")
+    async def show(self, call: Call[None], image_id: str) -> dict[str, Any]:
+        """Show one image."""
+        found = await self._images.show(image_id, call.caller.user)
+        return {"image": wire.detail(found, self._base_url)}

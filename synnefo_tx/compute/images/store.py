@@ -1,0 +1,53 @@
+"""SQL of the image table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from synnefo_tx.compute.images.model import Image
+from synnefo_tx.db.pool import Database, Json, Row, Transaction
+
+COLUMNS = """id::text, name, owner, location, disk_format, status, public, size_bytes, checksum,
+ properties, created, updated, deleted"""
+VISIBLE = f"""
+SELECT {COLUMNS} FROM images WHERE NOT deleted AND (public OR owner = %(user)s)
+ AND updated >= coalesce(%(since)s, '-infinity'::timestamptz) ORDER BY id
+"""
+GET = f"""
+SELECT {COLUMNS} FROM images
+WHERE id::text = %(id)s AND NOT deleted AND (public OR owner = %(user)s)
+"""
+INSERT = """
+INSERT INTO images (id, name, owner, location, disk_format, public, size_bytes, checksum,
+ properties, created, updated)
+VALUES (%(id)s, %(name)s, %(owner)s, %(location)s, %(disk_format)s, %(public)s, %(size_bytes)s,
+ %(checksum)s, %(properties)s, synnefo_now(), synnefo_now())
+"""
+
+
+def from_row(row: Row) -> Image:
+    """An image from the columns of COLUMNS."""
+    return Image(*row)
+
+
+async def list_visible(database: Database, user: str, since: datetime | None = None) -> list[Image]:
+    """Live images that a user may read, optionally only those changed since a moment."""
+    rows = await database.read(VISIBLE, {"user": user, "since": since})
+    return [from_row(row) for row in rows]
+
+
+class ImageStore:
+    """Images inside a transaction."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    async def find_readable(self, id: str, user: str) -> Image | None:
+        """The live image ``id`` if ``user`` may read it."""
+        row = await self._tx.row(GET, {"id": id, "user": user})
+        return None if row is None else from_row(row)
+
+    async def insert(self, values: dict[str, Any]) -> None:
+        """Add an image."""
+        await self._tx.run(INSERT, {**values, "properties": Json(values["properties"])})

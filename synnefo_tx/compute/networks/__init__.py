@@ -1,0 +1,1 @@
+"""Networks, their subnets, and their copies on clusters."""

@@ -1,0 +1,270 @@
+"""Use cases of networks and subnets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from synnefo_tx.caller import Caller
+from synnefo_tx.compute.networks import rules
+from synnefo_tx.compute.networks.model import TYPES, Network
+from synnefo_tx.compute.networks.store import NetworkStore, list_networks
+from synnefo_tx.compute.pools.rules import bridge_at, mac_prefix_at, usable_ranges
+from synnefo_tx.compute.pools.store import PoolStore
+from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
+from synnefo_tx.faults import BadRequest, Conflict, Forbidden, ItemNotFound, ServiceUnavailable
+from synnefo_tx.ganeti.backends.store import BackendStore
+from synnefo_tx.ganeti.jobs.operations import Jobs
+from synnefo_tx.ganeti.jobs.store import JobStore
+from synnefo_tx.ganeti.requests import link_name
+from synnefo_tx.identity.quota.model import Provision
+from synnefo_tx.identity.quota.operations import Quota
+from synnefo_tx.log import request_id
+from synnefo_tx.settings import Compute
+
+PRIVATE_NETWORK = "cyclades.network.private"
+
+
+class Networks:
+    """Networks as their owners and the operator see them."""
+
+    def __init__(
+        self,
+        database: Database,
+        quota: Quota,
+        jobs: Jobs,
+        settings: Compute,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._quota = quota
+        self._jobs = jobs
+        self._settings = settings
+        self._new_id = new_id
+
+    def pools(self, tx: Transaction) -> PoolStore:
+        """The pools, with the settings' rest and block."""
+        return PoolStore(tx, self._settings.address_rest_seconds, self._settings.address_block)
+
+    async def listing(self, caller: Caller, since: datetime | None = None) -> list[Network]:
+        """Networks that the caller sees."""
+        return await list_networks(self._database, caller.user, caller.is_operator, since)
+
+    async def show(self, caller: Caller, id: int) -> Network:
+        """One network, also a deleted one; raises ItemNotFound."""
+        async with self._database.transaction("network-show") as tx:
+            return await self.get_visible(tx, caller, id)
+
+    async def get_visible(self, tx: Transaction, caller: Caller, id: int) -> Network:
+        """One network; raises ItemNotFound unless the caller sees it."""
+        network = await NetworkStore(tx).find_visible(id, caller.user, caller.is_operator)
+        if network is None:
+            raise ItemNotFound("Network not found.")
+        return network
+
+    async def create_private(
+        self, caller: Caller, name: str, type: str, project: str | None
+    ) -> Network:
+        """A network of the caller's own, charged to a project."""
+        if type not in TYPES:
+            raise BadRequest(f"type must be one of {', '.join(sorted(TYPES))}")
+        if type not in self._settings.enabled_network_flavors:
+            raise Forbidden(f"Networks of type {type} can not be created here")
+        rules.check_name(name)
+        project = project or caller.default_project
+        async with self._database.transaction("network-create") as tx:
+            id = await self._insert(tx, name, type, caller.user, project)
+            charge = Provision(caller.user, project, PRIVATE_NETWORK, 1)
+            await self._quota.charge(tx, [charge])
+            return await self.get_visible(tx, caller, id)
+
+    async def create_public(
+        self,
+        caller: Caller,
+        name: str,
+        type: str,
+        link: str | None,
+        *,
+        floating_ip_pool: bool = False,
+        drained: bool = False,
+    ) -> Network:
+        """A public network, for the operator; its subnets are added next."""
+        async with self._database.transaction("network-create") as tx:
+            id = await self._insert(
+                tx, name, type, None, None, link, floating=floating_ip_pool, drained=drained
+            )
+            return await self.get_visible(tx, caller, id)
+
+    async def _insert(
+        self,
+        tx: Transaction,
+        name: str,
+        type: str,
+        user: str | None,
+        project: str | None,
+        link: str | None = None,
+        *,
+        floating: bool = False,
+        drained: bool = False,
+    ) -> int:
+        kind = TYPES[type]
+        store = NetworkStore(tx)
+        id = await store.insert(
+            {
+                "name": name,
+                "userid": user,
+                "project": project,
+                "type": type,
+                "mode": kind.mode,
+                "link": link,
+                "mac_prefix": self._settings.default_mac_prefix,
+                "tags": list(kind.tags),
+                "public": user is None,
+                "drained": drained,
+                "floating_ip_pool": floating,
+            }
+        )
+        if kind.own_mac_prefix:
+            base, index = await self._take(tx, "mac-prefix", id, user or "")
+            await store.modify(id, mac_prefix=mac_prefix_at(base, index))
+        if link is None:
+            await store.modify(id, link=await self._link(tx, type, id, user or ""))
+        return id
+
+    async def _link(self, tx: Transaction, type: str, id: int, user: str) -> str:
+        if TYPES[type].own_bridge:
+            return bridge_at(*await self._take(tx, "bridge", id, user))
+        if type == "MAC_FILTERED":
+            return self._settings.mac_filtered_bridge
+        if type == "IP_LESS_ROUTED":
+            return link_name(id, self._settings.backend_prefix_id)
+        return self._settings.default_bridge
+
+    async def _take(self, tx: Transaction, kind: str, id: int, user: str) -> tuple[str, int]:
+        pools = self.pools(tx)
+        bases = {pool.id: pool.base for pool in await pools.of_kind(kind)}
+        item = await pools.take(list(bases), f"network:{id}", user, wait=True)
+        if item is None:
+            raise ServiceUnavailable(f"No {kind} is left for a network")
+        return bases[item.pool], item.index
+
+    async def rename(self, caller: Caller, id: int, name: str) -> Network:
+        """Give a network another name."""
+        rules.check_name(name)
+        async with self._database.transaction("network-rename") as tx:
+            await self._get_changeable(tx, caller, id)
+            await NetworkStore(tx).modify(id, name=name)
+            return await self.get_visible(tx, caller, id)
+
+    async def _get_changeable(self, tx: Transaction, caller: Caller, id: int) -> Network:
+        network = await self.get_visible(tx, caller, id)
+        if network.public and not caller.is_operator:
+            raise Forbidden("Public networks can not be changed")
+        locked = await NetworkStore(tx).lock(id)
+        if locked is None or locked.deleted or locked.destroying:
+            raise BadRequest("Network has been deleted.")
+        return locked
+
+    async def add_subnet(
+        self,
+        caller: Caller,
+        id: int,
+        cidr: str,
+        *,
+        gateway: str | None = None,
+        no_gateway: bool = False,
+        dhcp: bool = True,
+        name: str = "",
+    ) -> Network:
+        """Give a network its IPv4 range; without ``gateway`` the first address becomes it."""
+        prefix_min = 8 if caller.is_operator else self._settings.cidr_prefix_min
+        network = rules.check_cidr(cidr, prefix_min)
+        if not no_gateway:
+            gateway = rules.check_gateway(network, gateway) or rules.first_host(network)
+        rules.check_name(name)
+        async with self._database.transaction("subnet-create") as tx:
+            changed = await self._get_changeable(tx, caller, id)
+            if await NetworkStore(tx).copies(changed.id):
+                raise BadRequest("A network that servers are on takes no further subnet")
+            try:
+                subnet = await NetworkStore(tx).insert_subnet(
+                    id, 4, str(network), gateway, dhcp, name
+                )
+            except UniqueViolation:
+                raise BadRequest("The network has an IPv4 subnet already") from None
+            for base, size in usable_ranges(network, gateway):
+                await self.pools(tx).insert("ipv4", subnet, base, size)
+            await NetworkStore(tx).modify(id)
+            return await self.get_visible(tx, caller, id)
+
+    async def delete(self, caller: Caller, id: int) -> None:
+        """Remove a network without ports, from every cluster that has it."""
+        async with self._database.transaction("network-delete") as tx:
+            network = await self._get_changeable(tx, caller, id)
+            store = NetworkStore(tx)
+            if await store.has_ports(id):
+                raise Conflict("Machines are connected to the network.")
+            await store.modify(id, destroying=True)
+            drafts = []
+            for copy in await store.copies(network.id):
+                wanted = rules.remove_intents(
+                    id,
+                    copy.backend,
+                    (await BackendStore(tx).get(copy.backend)).node_groups,
+                    self._settings.backend_prefix_id,
+                    self._new_id,
+                    self._settings.job_limit_seconds,
+                )
+                for draft in wanted:
+                    await JobStore(tx).insert_intent(draft, request_id.get())
+                intents = [draft.id for draft in wanted]
+                await store.set_copy(id, copy.backend, "REMOVING", intents)
+                drafts += intents
+            if drafts:
+                tx.after_commit(lambda: self._jobs.submit_soon(drafts))
+            else:
+                await self.finish_removal(tx, id)
+
+    async def finish_removal(self, tx: Transaction, id: int) -> None:
+        """End a network that is on no cluster any more: its pools and its charge go with it."""
+        store = NetworkStore(tx)
+        network = await store.lock(id)
+        if network is None or not network.destroying or await store.copies(id):
+            return
+        if not await store.mark_deleted(id):
+            return
+        await self.pools(tx).release([f"network:{id}"], rest=True)
+        if network.userid and network.project:
+            release = Provision(network.userid, network.project, PRIVATE_NETWORK, -1)
+            await self._quota.charge(tx, [release], force=True)
+
+    async def bring(self, tx: Transaction, network: Network, backend: int) -> list[str]:
+        """Make sure that a network is on a cluster, or on its way.
+
+        Returns the intents that a job which needs the network must come after; new ones are
+        submitted after the commit by the caller, who lists them first. The caller holds the
+        network's row shared, so it cannot be removed meanwhile; only a copy that must be made
+        is locked, because all servers of a cluster share those of public networks.
+        """
+        store = NetworkStore(tx)
+        there = await store.find_copy(network.id, backend)
+        if there is not None and there.state in ("ACTIVE", "PENDING"):
+            return list(there.intents)
+        copy, made = await store.lock_copy(network.id, backend)
+        if copy is None or copy.state == "REMOVING":
+            raise Conflict("The network is being removed")
+        if not made and copy.state != "ERROR":
+            return list(copy.intents)
+        drafts = rules.add_intents(
+            network,
+            backend,
+            (await BackendStore(tx).get(backend)).node_groups,
+            self._settings.backend_prefix_id,
+            self._new_id,
+            self._settings.job_limit_seconds,
+        )
+        for draft in drafts:
+            await JobStore(tx).insert_intent(draft, request_id.get())
+        intents = [draft.id for draft in drafts]
+        await store.set_copy(network.id, backend, "PENDING", intents)
+        return intents

@@ -1,0 +1,142 @@
+"""Pure decisions about networks: what a subnet may be, what Ganeti is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from typing import Any
+
+from synnefo_tx.compute.networks.model import Network
+from synnefo_tx.faults import BadRequest, RequestEntityTooLarge
+from synnefo_tx.ganeti.jobs.model import Draft
+from synnefo_tx.ganeti.requests import connect_body, network_body, network_name
+
+NAME_MAX = 128
+CIDR_PREFIX_MAX = 29
+
+
+def check_name(name: str, maximum: int = NAME_MAX) -> str:
+    """A name of at most ``maximum`` characters without control characters."""
+    if len(name) > maximum:
+        raise BadRequest(f"name must have at most {maximum} characters")
+    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        raise BadRequest("name must not hold control characters")
+    return name
+
+
+def check_cidr(text: str, prefix_min: int) -> IPv4Network:
+    """An IPv4 range without host bits, no larger than ``prefix_min`` and no smaller than /29."""
+    try:
+        network = IPv4Network(text)
+    except (AddressValueError, NetmaskValueError, ValueError) as error:
+        raise BadRequest(f"cidr {text!r} is not valid: {error}") from None
+    if not prefix_min <= network.prefixlen <= CIDR_PREFIX_MAX:
+        raise RequestEntityTooLarge(
+            f"cidr must have a prefix between /{prefix_min} and /{CIDR_PREFIX_MAX}"
+        )
+    return network
+
+
+def check_gateway(network: IPv4Network, gateway: str | None) -> str | None:
+    """A gateway within ``network`` that is a host's address."""
+    if gateway is None:
+        return None
+    try:
+        address = IPv4Address(gateway)
+    except AddressValueError:
+        raise BadRequest(f"gateway_ip {gateway!r} is not an IPv4 address") from None
+    if address not in network or address in (network.network_address, network.broadcast_address):
+        raise BadRequest(f"gateway_ip {gateway} is not a host of {network}")
+    return str(address)
+
+
+def first_host(network: IPv4Network) -> str:
+    """The gateway when none is named."""
+    return str(network.network_address + 1)
+
+
+def ganeti_tags(network: Network) -> list[str]:
+    """Tags of the network's copies on clusters (ganeti-backend reference §1)."""
+    tags = list(network.tags)
+    if any(subnet.dhcp for subnet in network.subnets):
+        tags.append("nfdhcpd")
+    return [*tags, "public" if network.public else "private"]
+
+
+def add_intents(
+    network: Network,
+    backend: int,
+    groups: Sequence[str],
+    prefix: str,
+    new_id: Callable[[], str],
+    limit_seconds: float,
+) -> list[Draft]:
+    """What brings a network to a cluster: create it, then connect it to every node group."""
+    name = network_name(network.id, prefix)
+    v4, v6 = network.subnet_of_version(4), network.subnet_of_version(6)
+    body = network_body(
+        name,
+        cidr=v4.cidr if v4 else None,
+        gateway=v4.gateway if v4 else None,
+        cidr6=v6.cidr if v6 else None,
+        gateway6=v6.gateway if v6 else None,
+        mac_prefix=network.mac_prefix + "0",
+        tags=ganeti_tags(network),
+    )
+
+    def draft(opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...]) -> Draft:
+        return Draft(
+            id=new_id(),
+            backend=backend,
+            subject=f"network:{network.id}",
+            instance=name,
+            opcode=opcode,
+            call=call,
+            arguments=arguments,
+            after=after,
+            limit_seconds=limit_seconds,
+        )
+
+    create = draft("OP_NETWORK_ADD", "create_network", body, ())
+    connects = [
+        draft(
+            "OP_NETWORK_CONNECT",
+            "connect_network",
+            connect_body(group, mode=network.mode, link=network.link or ""),
+            (create.id,),
+        )
+        for group in groups
+    ]
+    return [create, *connects]
+
+
+def remove_intents(
+    network: int,
+    backend: int,
+    groups: Sequence[str],
+    prefix: str,
+    new_id: Callable[[], str],
+    limit_seconds: float,
+) -> list[Draft]:
+    """What removes a network from a cluster: disconnect every node group, then delete."""
+    name = network_name(network, prefix)
+
+    def draft(opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...]) -> Draft:
+        return Draft(
+            id=new_id(),
+            backend=backend,
+            subject=f"network:{network}",
+            instance=name,
+            opcode=opcode,
+            call=call,
+            arguments=arguments,
+            after=after,
+            limit_seconds=limit_seconds,
+        )
+
+    disconnects = [
+        draft("OP_NETWORK_DISCONNECT", "disconnect_network", {"group": group}, ())
+        for group in groups
+    ]
+    after = tuple(each.id for each in disconnects)
+    return [*disconnects, draft("OP_NETWORK_REMOVE", "delete_network", {}, after)]

@@ -1,0 +1,1 @@
+"""Pools of addresses, MAC prefixes and bridges."""

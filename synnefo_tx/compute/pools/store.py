@@ -1,0 +1,185 @@
+"""SQL of pools: exact allocation without a lock over the pool.
+
+Items are rows, made in blocks the first time a pool is short. Taking one locks that row alone and
+passes over rows that others are taking. Only when nothing else is left does a caller wait for one
+of those, because its taker may yet fail: so nobody is refused while something is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from synnefo_tx.db.pool import Transaction
+
+OF_SUBNETS = """
+SELECT id, kind, subnet, base, size FROM pools WHERE subnet = ANY (%(subnets)s) ORDER BY id
+"""
+OF_KIND = "SELECT id, kind, subnet, base, size FROM pools WHERE kind = %(kind)s ORDER BY id"
+INSERT = """
+INSERT INTO pools (kind, subnet, base, size)
+VALUES (%(kind)s, %(subnet)s, %(base)s, %(size)s) RETURNING id
+"""
+_HOLD = "state = 'held', holder = %(holder)s, last_owner = %(owner)s, freed = NULL"
+TAKE_FREE = f"""
+UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
+    SELECT pool, index FROM pool_items WHERE pool = ANY (%(pools)s) AND state = 'free'
+    ORDER BY pool, index LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING pool, index
+"""
+# Rested long enough; or, when the pool is short, whatever has rested longest.
+TAKE_RESTED = f"""
+UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
+    SELECT pool, index FROM pool_items WHERE pool = ANY (%(pools)s) AND state = 'resting'
+     AND freed <= synnefo_now() - make_interval(secs => %(rest_seconds)s)
+    ORDER BY freed, pool, index LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING pool, index
+"""
+WAIT_FREE = f"""
+UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
+    SELECT pool, index FROM pool_items WHERE pool = ANY (%(pools)s) AND state IN ('free', 'resting')
+    ORDER BY pool, index LIMIT 1 FOR UPDATE)
+RETURNING pool, index
+"""
+LEFT = """
+SELECT count(*) FROM pool_items WHERE pool = ANY (%(pools)s) AND state IN ('free', 'resting')
+"""
+LOCK_UNMADE = """
+SELECT id, next_index, size FROM pools WHERE id = ANY (%(pools)s) AND next_index < size
+ORDER BY id LIMIT 1 FOR UPDATE
+"""
+MAKE_BLOCK = """
+WITH block AS (
+    UPDATE pools SET next_index = least(size, next_index + %(block)s) WHERE id = %(pool)s
+    RETURNING id, next_index
+)
+INSERT INTO pool_items (pool, index, state)
+SELECT block.id, made.index, 'free'
+FROM block, generate_series(%(first)s, block.next_index - 1) AS made (index)
+ON CONFLICT (pool, index) DO NOTHING
+"""
+# A wanted item: free, not made yet, rested, or resting and wanted by its last owner.
+TAKE_WANTED = f"""
+INSERT INTO pool_items AS item (pool, index, state, holder, last_owner)
+VALUES (%(pool)s, %(index)s, 'held', %(holder)s, %(owner)s)
+ON CONFLICT (pool, index) DO UPDATE SET {_HOLD}
+WHERE item.state = 'free' OR (item.state = 'resting' AND (item.last_owner = %(owner)s
+ OR item.freed <= synnefo_now() - make_interval(secs => %(rest_seconds)s)))
+RETURNING pool, index
+"""
+RELEASE = """
+UPDATE pool_items SET state = %(state)s, holder = '', freed = synnefo_now()
+WHERE state = 'held' AND holder = ANY (%(holders)s)
+"""
+COUNTS = """
+SELECT p.id, p.size, count(i.index) FILTER (WHERE i.state IN ('held', 'reserved'))
+FROM pools p LEFT JOIN pool_items i ON i.pool = p.id
+WHERE p.kind = %(kind)s GROUP BY p.id ORDER BY p.id
+"""
+
+WAITS_MAX = 64
+
+
+@frozen
+class Pool:
+    """A run of ``size`` values from ``base``."""
+
+    id: int
+    kind: str
+    subnet: int | None
+    base: str
+    size: int
+
+
+@frozen
+class Item:
+    """A taken item of a pool."""
+
+    pool: int
+    index: int
+
+
+class PoolStore:
+    """Pools inside a transaction. ``rest_seconds`` is how long a freed item rests."""
+
+    def __init__(self, tx: Transaction, rest_seconds: float, block: int) -> None:
+        self._tx = tx
+        self._rest_seconds = rest_seconds
+        self._block = block
+
+    async def of_subnets(self, subnets: Sequence[int]) -> list[Pool]:
+        """Address pools of the given subnets."""
+        rows = await self._tx.rows(OF_SUBNETS, {"subnets": list(subnets)})
+        return [Pool(*row) for row in rows]
+
+    async def of_kind(self, kind: str) -> list[Pool]:
+        """Pools of ``bridge`` or ``mac-prefix``."""
+        return [Pool(*row) for row in await self._tx.rows(OF_KIND, {"kind": kind})]
+
+    async def insert(self, kind: str, subnet: int | None, base: str, size: int) -> int:
+        """Add a pool."""
+        values = {"kind": kind, "subnet": subnet, "base": base, "size": size}
+        return int(await self._tx.value(INSERT, values))
+
+    async def take(self, pools: Sequence[int], holder: str, owner: str, wait: bool) -> Item | None:
+        """Take any item of ``pools`` for ``holder``; None when they are exhausted.
+
+        ``wait`` lets the caller wait for items in other transactions' hands: only for the first
+        item of a transaction, else two could wait for each other.
+        """
+        values = {
+            "pools": list(pools),
+            "holder": holder,
+            "owner": owner,
+            "rest_seconds": self._rest_seconds,
+        }
+        for sql in (TAKE_FREE, TAKE_RESTED):
+            if found := await self._tx.row(sql, values):
+                return Item(*found)
+        while await self._make_block(pools):
+            if found := await self._tx.row(TAKE_FREE, values):
+                return Item(*found)
+        if found := await self._tx.row(TAKE_RESTED, {**values, "rest_seconds": 0}):
+            return Item(*found)
+        if wait:
+            return await self._wait_for_one(values)
+        return None
+
+    async def _make_block(self, pools: Sequence[int]) -> bool:
+        row = await self._tx.row(LOCK_UNMADE, {"pools": list(pools)})
+        if row is None:
+            return False
+        pool, next_index, _ = row
+        values = {"pool": pool, "first": next_index, "block": self._block}
+        await self._tx.run(MAKE_BLOCK, values)
+        return True
+
+    async def _wait_for_one(self, values: dict[str, object]) -> Item | None:
+        for _ in range(WAITS_MAX):
+            if not await self._tx.value(LEFT, values):
+                return None
+            if found := await self._tx.row(WAIT_FREE, values):
+                return Item(*found)
+        return None
+
+    async def take_index(self, pool: int, index: int, holder: str, owner: str) -> bool:
+        """Take a certain item; False when it is held, reserved, or rests for another."""
+        values = {
+            "pool": pool,
+            "index": index,
+            "holder": holder,
+            "owner": owner,
+            "rest_seconds": self._rest_seconds,
+        }
+        return await self._tx.row(TAKE_WANTED, values) is not None
+
+    async def release(self, holders: Sequence[str], rest: bool) -> None:
+        """Give back what ``holders`` hold; with ``rest`` it rests before another gets it."""
+        state = "resting" if rest else "free"
+        await self._tx.run(RELEASE, {"holders": list(holders), "state": state})
+
+    async def counts(self, kind: str) -> list[tuple[int, int, int]]:
+        """(pool, size, taken) of all pools of a kind."""
+        rows = await self._tx.rows(COUNTS, {"kind": kind})
+        return [(row[0], row[1], row[2]) for row in rows]

@@ -1,0 +1,1 @@
+"""Ports: the NICs of servers, their MACs and addresses."""

@@ -1,0 +1,90 @@
+"""SQL of ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from synnefo_tx.compute.ports.model import Port
+from synnefo_tx.db.pool import Database, Row, Transaction
+
+COLUMNS = """id, name, userid::text, network, server, index, mac, host(address), subnet, state,
+ created, updated"""
+NEXT_ID = "SELECT nextval(pg_get_serial_sequence('ports', 'id'))"
+INSERT = """
+INSERT INTO ports (id, userid, network, server, index, mac, address, subnet, state, created,
+ updated)
+VALUES (%(id)s, %(userid)s, %(network)s, %(server)s, %(index)s, %(mac)s, %(address)s, %(subnet)s,
+ 'BUILD', synnefo_now(), synnefo_now())
+"""
+OF_SERVER = f"SELECT {COLUMNS} FROM ports WHERE server = %(server)s ORDER BY index"
+VISIBLE = f"""
+SELECT {COLUMNS} FROM ports WHERE userid = %(user)s OR %(operator)s ORDER BY id
+"""
+SET_STATE = """
+UPDATE ports SET state = %(state)s, updated = synnefo_now()
+WHERE server = %(server)s AND state <> %(state)s
+"""
+DELETE_OF_SERVER = """
+WITH gone AS (DELETE FROM ports WHERE server = %(server)s RETURNING id, network)
+SELECT gone.id, n.public FROM gone JOIN networks n ON n.id = gone.network ORDER BY gone.id
+"""
+
+
+def from_row(row: Row) -> Port:
+    """A port from the columns of COLUMNS."""
+    return Port(*row)
+
+
+async def list_ports(database: Database, user: str, operator: bool) -> list[Port]:
+    """Ports of a user's servers, or all for an operator."""
+    rows = await database.read(VISIBLE, {"user": user or None, "operator": operator})
+    return [from_row(row) for row in rows]
+
+
+class PortStore:
+    """Ports inside a transaction."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    async def next_id(self) -> int:
+        """The number of the next port: its MAC and its hold on an address bear it."""
+        return int(await self._tx.value(NEXT_ID))
+
+    async def insert(
+        self,
+        id: int,
+        userid: str,
+        network: int,
+        server: int,
+        index: int,
+        mac: str,
+        address: str | None,
+        subnet: int | None,
+    ) -> None:
+        """Add a port in state BUILD."""
+        values = {
+            "id": id,
+            "userid": userid,
+            "network": network,
+            "server": server,
+            "index": index,
+            "mac": mac,
+            "address": address,
+            "subnet": subnet,
+        }
+        await self._tx.run(INSERT, values)
+
+    async def of_server(self, server: int) -> list[Port]:
+        """A server's ports in their order."""
+        rows = await self._tx.rows(OF_SERVER, {"server": server})
+        return [from_row(row) for row in rows]
+
+    async def set_state(self, server: int, state: str) -> None:
+        """Set the state of all ports of a server."""
+        await self._tx.run(SET_STATE, {"server": server, "state": state})
+
+    async def delete_of_server(self, server: int) -> Sequence[tuple[int, bool]]:
+        """Remove a server's ports; (id, whether on a public network) of each."""
+        rows = await self._tx.rows(DELETE_OF_SERVER, {"server": server})
+        return [(row[0], row[1]) for row in rows]

@@ -1,0 +1,1 @@
+"""Servers: their life cycle, creation, actions and news."""

@@ -1,0 +1,155 @@
+"""Consoles of servers: who may see which screen, read anew each time.
+
+A ticket names the server and the instance's own uuid. When it is used, and about every second while
+the console lives, everything else is read again: a ticket for a server that is gone, or whose place
+another has taken, opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from synnefo_tx.caller import Caller
+from synnefo_tx.compute.servers import rules
+from synnefo_tx.compute.servers.model import Server
+from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.store import ServerStore, operstates
+from synnefo_tx.console import model as refusals
+from synnefo_tx.console.model import Refusal, Target
+from synnefo_tx.console.tickets import Tickets, UsedTicket
+from synnefo_tx.db.pool import Database
+from synnefo_tx.faults import BadRequest, ServiceUnavailable
+from synnefo_tx.ganeti.backends.operations import Backends
+from synnefo_tx.ganeti.backends.store import BackendStore
+from synnefo_tx.ganeti.model import RapiFailure
+from synnefo_tx.ganeti.requests import instance_name
+from synnefo_tx.identity.users.active import ActiveUsers
+from synnefo_tx.settings import Settings
+
+CLUSTER_LIMIT_SECONDS = 5.0
+TYPES = ("vnc", "vnc-ws", "vnc-wss")
+
+
+class ServerConsoles:
+    """Issues console tickets, and is the proxy's ``ConsoleTargets``."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        database: Database,
+        servers: Servers,
+        backends: Backends,
+        tickets: Tickets,
+        users: ActiveUsers,
+        clock: IReactorTime,
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._servers = servers
+        self._backends = backends
+        self._tickets = tickets
+        self._users = users
+        self._clock = clock
+        self._settings = settings
+
+    async def issue(self, caller: Caller, id: int, type: object, remote: str) -> dict[str, Any]:
+        """A ticket for the screen of a running server (contract of the console action)."""
+        if type not in TYPES:
+            raise BadRequest(f"console.type must be one of {', '.join(TYPES)}")
+        if type != "vnc-wss":
+            raise BadRequest(f"Consoles of type {type} are not served here: ask for vnc-wss")
+        server = (await self._servers.show(caller, id)).server
+        rules.check_live(server)
+        if server.operstate != "STARTED":
+            raise BadRequest("Server is not in ACTIVE state.")
+        try:
+            instance = await self._instance(server)
+        except RapiFailure as error:
+            self.log.warn("console of server {id}: {error}", id=id, error=str(error))
+            raise ServiceUnavailable("The screen cannot be reached now. Try again later.") from None
+        if not instance.get("oper_state"):
+            raise BadRequest("Server is not running.")
+        async with self._database.transaction("console-ticket") as tx:
+            issued = await self._tickets.issue(tx, caller.user, id, str(instance["uuid"]))
+        url = f"{self._settings.console_url}/{issued.ticket}"
+        host, _, port = url.split("/")[2].rpartition(":")
+        return {
+            "type": type,
+            "host": host,
+            "port": int(port),
+            "password": issued.password,
+            "url": url,
+        }
+
+    async def _instance(self, server: Server) -> dict[str, Any]:
+        asked = Deferred.fromCoroutine(self._ask(server))
+        asked.addTimeout(CLUSTER_LIMIT_SECONDS, self._clock, _timed_out)
+        return await asked
+
+    async def _ask(self, server: Server) -> dict[str, Any]:
+        rapi = await self._backends.rapi(server.backend)
+        name = instance_name(server.id, self._settings.compute.backend_prefix_id)
+        return await rapi.instance(name)
+
+    async def open(self, ticket: str, remote: str) -> Target | Refusal:
+        """Use up a ticket and read its target anew."""
+        async with self._database.transaction("console-redeem") as tx:
+            used = await self._tickets.redeem(tx, ticket)
+        if isinstance(used, Refusal):
+            return used
+        refused = (await self._verify([(used.session_key, used.server_id, used.user_uuid)])).get(
+            used.session_key
+        )
+        return refused or await self._target(used)
+
+    async def _target(self, used: UsedTicket) -> Target | Refusal:
+        async with self._database.transaction("console-target") as tx:
+            server = await ServerStore(tx).find(used.server_id)
+        if server is None or server.deleted:
+            return refusals.gone()
+        try:
+            instance = await self._instance(server)
+        except RapiFailure as error:
+            self.log.warn("console of server {id}: {error}", id=server.id, error=str(error))
+            return refusals.unreachable("the cluster does not answer")
+        if instance.get("uuid") != used.instance:
+            return refusals.gone("the server was replaced")
+        if not instance.get("oper_state"):
+            return refusals.not_running()
+        async with self._database.transaction("console-node") as tx:
+            host = await BackendStore(tx).node_address(server.backend, str(instance.get("pnode")))
+        port = instance.get("network_port")
+        if host is None or type(port) is not int:
+            return refusals.unreachable("the server has no screen")
+        return Target(
+            used.session_key, used.user_uuid, server.id, used.instance, host, port, used.password
+        )
+
+    async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
+        """Which live consoles must end, and why."""
+        return await self._verify([(t.session_key, t.server_id, t.user_uuid) for t in targets])
+
+    async def _verify(self, sessions: Sequence[tuple[str, int, str]]) -> dict[str, Refusal]:
+        ids = [server for _, server, _ in sessions]
+        states = await operstates(self._database, ids)
+        active = await self._users.among([user for _, _, user in sessions])
+        refused = {}
+        for key, server, user in sessions:
+            state = states.get(server, "DESTROYED")
+            if state == "DESTROYED":
+                refused[key] = refusals.gone()
+            elif user not in active:
+                refused[key] = refusals.forbidden("the user is not active")
+            elif state != "STARTED":
+                refused[key] = refusals.not_running()
+        return refused
+
+
+def _timed_out(result: object, timeout: float) -> object:
+    raise RapiFailure(f"no answer within {timeout} seconds")

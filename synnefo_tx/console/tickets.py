@@ -1,0 +1,114 @@
+"""One-time console tickets.
+
+A ticket names a user, a server and the guest that ran for it; it works once, and not after its
+time. Only its hash is kept, and the password sealed: neither can be read from the database.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+
+from attrs import field, frozen
+
+from synnefo_tx.console.model import Refusal, bad_ticket
+from synnefo_tx.console.store import StoredTicket, TicketStore
+from synnefo_tx.db.pool import Transaction
+from synnefo_tx.faults import TooManyRequests
+from synnefo_tx.seal import Sealer
+
+TICKET_BYTES = 32
+PASSWORD_BYTES = 6  # 8 characters in base64url, all that VNC authentication takes into account
+PURPOSE = "console password"
+
+
+@frozen
+class IssuedTicket:
+    """What the user is given: the last part of the URL, and the password of the screen."""
+
+    ticket: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+@frozen
+class UsedTicket:
+    """What a ticket stood for. ``session_key`` names the session that may begin now."""
+
+    session_key: str
+    user_uuid: str
+    server_id: int
+    instance: str
+    password: str = field(repr=False)
+
+
+class Tickets:
+    """Issues and redeems tickets.
+
+    ``random_bytes(n)`` gives n unguessable bytes; a ticket lives ``life_seconds`` and a user holds
+    at most ``unused_max`` at a time.
+    """
+
+    def __init__(
+        self,
+        sealer: Sealer,
+        random_bytes: Callable[[int], bytes],
+        life_seconds: float = 30.0,
+        unused_max: int = 16,
+    ) -> None:
+        self._sealer = sealer
+        self._random_bytes = random_bytes
+        self._life_seconds = life_seconds
+        self._unused_max = unused_max
+
+    async def issue(
+        self, tx: Transaction, user_uuid: str, server_id: int, instance: str
+    ) -> IssuedTicket:
+        """A new ticket; ``instance`` is compared when it is used.
+
+        Raises TooManyRequests when the user holds too many that are unused.
+        """
+        store = TicketStore(tx)
+        if await store.lock_user(user_uuid) >= self._unused_max:
+            raise TooManyRequests(
+                "too many console tickets are unused",
+                headers={"Retry-After": f"{self._life_seconds:.0f}"},
+            )
+        ticket = base64.urlsafe_b64encode(self._random_bytes(TICKET_BYTES)).decode().rstrip("=")
+        password = base64.urlsafe_b64encode(self._random_bytes(PASSWORD_BYTES)).decode()
+        ticket_hash = hash_of(ticket)
+        sealed = self._sealer.seal(password.encode(), _purpose(ticket_hash))
+        stored = StoredTicket(ticket_hash, user_uuid, server_id, instance, sealed)
+        await store.insert_ticket(stored, self._life_seconds)
+        return IssuedTicket(ticket, password)
+
+    async def redeem(self, tx: Transaction, ticket: str) -> UsedTicket | Refusal:
+        """Use the ticket up; a Refusal when it is unknown, used or old.
+
+        Commit before the session begins, and before anything slow is asked: the ticket is used
+        once this transaction holds, whatever becomes of the session.
+        """
+        stored = await TicketStore(tx).find_and_use(hash_of(ticket))
+        if stored is None:
+            return bad_ticket()
+        password = self._sealer.open(stored.password_sealed, _purpose(stored.ticket_hash))
+        return UsedTicket(
+            session_key=stored.ticket_hash.hex()[:32],
+            user_uuid=stored.user_uuid,
+            server_id=stored.server_id,
+            instance=stored.instance,
+            password=password.decode(),
+        )
+
+    async def sweep(self, tx: Transaction) -> int:
+        """Forget expired tickets; how many those were. To be called now and then by a timer."""
+        return await TicketStore(tx).delete_old()
+
+
+def hash_of(ticket: str) -> bytes:
+    """SHA-256 of a ticket; its 256 random bits need no salt."""
+    return hashlib.sha256(ticket.encode()).digest()
+
+
+def _purpose(ticket_hash: bytes) -> str:
+    return f"{PURPOSE} {ticket_hash.hex()}"

@@ -1,0 +1,358 @@
+"""The database as the rest of the program sees it: transactions and single reads.
+
+Stores are made from a Transaction, so SQL outside one cannot be written; ``Database.read`` is one
+statement on its own. What must happen only if the transaction held goes through
+``Transaction.after_commit``.
+
+How things end: a COMMIT whose answer is lost raises CommitUnknown, because it may have held; a
+connection lost before that raises DatabaseUnavailable and nothing held. A task that is cancelled
+leaves its statement running: the pool asks the server to end it, waits two seconds, then closes the
+connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from attrs import frozen
+from psycopg2 import errors
+from psycopg2.extras import Json
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from synnefo_tx.db.driver import ConnectionDied, DriverConnection, Parameters, Result, Row
+from synnefo_tx.faults import ServiceUnavailable
+
+T = TypeVar("T")
+
+UniqueViolation = errors.UniqueViolation
+__all__ = [
+    "CommitUnknown",
+    "Database",
+    "DatabaseUnavailable",
+    "Json",
+    "Row",
+    "Transaction",
+    "UniqueViolation",
+]
+
+CANCEL_WAIT_SECONDS = 2.0
+
+Execute = Callable[[str, Parameters | None], Awaitable[Result]]
+
+
+class DatabaseUnavailable(ServiceUnavailable):
+    """The database cannot be reached or is too busy; nothing was changed."""
+
+
+class CommitUnknown(ServiceUnavailable):
+    """The answer to a COMMIT was lost: the transaction may have held or not."""
+
+
+class Transaction:
+    """Statements of one transaction and what is to follow its commit."""
+
+    def __init__(self, name: str, execute: Execute) -> None:
+        self.name = name
+        self._execute = execute
+        self._effects: list[Callable[[], Awaitable[object] | None]] = []
+
+    async def run(self, sql: str, parameters: Parameters | None = None) -> int:
+        """Run a statement; the count of rows it touched."""
+        return (await self._execute(sql, parameters)).count
+
+    async def rows(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        """All rows of a statement."""
+        return (await self._execute(sql, parameters)).rows
+
+    async def row(self, sql: str, parameters: Parameters | None = None) -> Row | None:
+        """The first row of a statement, or None."""
+        rows = await self.rows(sql, parameters)
+        return rows[0] if rows else None
+
+    async def value(self, sql: str, parameters: Parameters | None = None) -> Any:
+        """The first column of a statement's first row, or None without a row."""
+        row = await self.row(sql, parameters)
+        return row[0] if row else None
+
+    def after_commit(self, effect: Callable[[], Awaitable[object] | None]) -> None:
+        """Call ``effect`` once the commit is confirmed; a failure is logged."""
+        self._effects.append(effect)
+
+    @property
+    def effects(self) -> Sequence[Callable[[], Awaitable[object] | None]]:
+        return self._effects
+
+
+@frozen
+class PoolLimits:
+    """Bounds of a pool: connections, waiting callers, seconds of waiting and per statement."""
+
+    connections: int = 8
+    waiting: int = 200
+    wait_seconds: float = 5.0
+    statement_seconds: float = 10.0
+
+
+class Database:
+    """A bounded pool of connections that opens them when needed and drops the broken."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[DriverConnection]],
+        clock: IReactorTime,
+        limits: PoolLimits,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self.limits = limits
+        self._idle: list[DriverConnection] = []
+        self._waiting: deque[Deferred[DriverConnection | None]] = deque()
+        self._abandoned: set[Deferred[None]] = set()
+        self.open_count = 0
+        self.closed = False
+
+    @property
+    def busy_count(self) -> int:
+        """Connections in use."""
+        return self.open_count - len(self._idle)
+
+    @property
+    def waiting_count(self) -> int:
+        """Callers that wait for a connection."""
+        return len(self._waiting)
+
+    @asynccontextmanager
+    async def transaction(self, name: str) -> AsyncIterator[Transaction]:
+        """A transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises DatabaseUnavailable or CommitUnknown, see the head of the module.
+        """
+        connection = await self._begin()
+        transaction = Transaction(name, partial(self._run, connection))
+        try:
+            yield transaction
+        except BaseException:
+            await self._rollback(connection)
+            raise
+        await self._commit(name, connection)
+        self._release(connection)
+        for effect in transaction.effects:
+            await self._follow(name, effect)
+
+    async def read(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        """The rows of one statement that changes nothing, tried twice if its connection died."""
+        for last in (False, True):
+            connection = await self._acquire()
+            try:
+                result = await self._run(connection, sql, parameters)
+            except DatabaseUnavailable:
+                alive = connection.busy
+                self._abandon(connection) if alive else self._discard(connection)
+                if last or alive:
+                    raise
+            except BaseException:
+                self._abandon(connection) if connection.busy else self._release(connection)
+                raise
+            else:
+                self._release(connection)
+                return result.rows
+        raise AssertionError("both tries returned or raised")
+
+    async def close(self) -> None:
+        """Refuse new work and close idle connections; those in use close when given back."""
+        self.closed = True
+        while self._waiting:
+            self._waiting.popleft().errback(Failure(DatabaseUnavailable("shutting down")))
+        for connection in self._idle:
+            connection.close()
+        self.open_count -= len(self._idle)
+        self._idle.clear()
+        for ending in list(self._abandoned):
+            await ending
+
+    async def _begin(self) -> DriverConnection:
+        for last in (False, True):
+            connection = await self._acquire()
+            try:
+                await self._run(connection, "BEGIN", None)
+            except DatabaseUnavailable:
+                alive = connection.busy
+                self._abandon(connection) if alive else self._discard(connection)
+                if last or alive:
+                    raise
+            except BaseException:
+                self._abandon(connection)
+                raise
+            else:
+                return connection
+        raise AssertionError("both tries returned or raised")
+
+    async def _run(
+        self, connection: DriverConnection, sql: str, parameters: Parameters | None
+    ) -> Result:
+        """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
+        running = _shield(connection.execute(sql, parameters))
+        # The server ends what is slow by itself; this is for one that is frozen.
+        running.addTimeout(self.limits.statement_seconds + CANCEL_WAIT_SECONDS, self._clock)
+        try:
+            return await running
+        except TimeoutError as error:
+            raise DatabaseUnavailable("the database does not answer") from error
+        except ConnectionDied as error:
+            if connection.closed:
+                raise DatabaseUnavailable("the database connection was lost") from error
+            if isinstance(error, errors.QueryCanceled):
+                raise DatabaseUnavailable("the database took too long") from error
+            raise
+
+    async def _commit(self, name: str, connection: DriverConnection) -> None:
+        try:
+            await self._run(connection, "COMMIT", None)
+        except (DatabaseUnavailable, CancelledError) as error:
+            self._abandon(connection) if connection.busy else self._discard(connection)
+            self.log.error("commit of {transaction} has no answer", transaction=name)
+            raise CommitUnknown("the outcome of the request is not known") from error
+        except BaseException:
+            # A deferred constraint refused: the server has rolled back already.
+            self._release(connection)
+            raise
+
+    async def _rollback(self, connection: DriverConnection) -> None:
+        if connection.busy:
+            self._abandon(connection)
+            return
+        try:
+            await self._run(connection, "ROLLBACK", None)
+        except BaseException:
+            self.log.failure("rollback failed; the connection is dropped")
+            self._discard(connection)
+        else:
+            self._release(connection)
+
+    async def _follow(self, name: str, effect: Callable[[], Awaitable[object] | None]) -> None:
+        try:
+            following = effect()
+            if following is not None:
+                await following
+        except Exception:
+            self.log.failure("effect after commit of {transaction} failed", transaction=name)
+
+    async def _acquire(self) -> DriverConnection:
+        while True:
+            if self.closed:
+                raise DatabaseUnavailable("the database is shutting down")
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed:
+                    return connection
+                self.open_count -= 1
+            if self.open_count < self.limits.connections:
+                return await self._open()
+            handed = await self._wait()
+            if handed is not None:
+                return handed
+
+    async def _open(self) -> DriverConnection:
+        self.open_count += 1
+        try:
+            return await self._connect()
+        except ConnectionDied as error:
+            self._lose()
+            raise DatabaseUnavailable("the database cannot be reached") from error
+        except BaseException:
+            self._lose()
+            raise
+
+    async def _wait(self) -> DriverConnection | None:
+        """Wait in line; a connection, or None when there is room to open one."""
+        if len(self._waiting) >= self.limits.waiting:
+            raise DatabaseUnavailable("too many requests wait for the database")
+        waiting: Deferred[DriverConnection | None] = Deferred(self._forget)
+        self._waiting.append(waiting)
+        timeout = self._clock.callLater(self.limits.wait_seconds, self._expire, waiting)
+        try:
+            return await waiting
+        finally:
+            if timeout.active():
+                timeout.cancel()
+
+    def _expire(self, waiting: Deferred[DriverConnection | None]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            waiting.errback(Failure(DatabaseUnavailable("the database is busy")))
+
+    def _forget(self, waiting: Deferred[DriverConnection | None]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+
+    def _release(self, connection: DriverConnection) -> None:
+        if connection.closed or self.closed:
+            self._discard(connection)
+        elif self._waiting:
+            self._hand(connection)
+        else:
+            self._idle.append(connection)
+
+    def _hand(self, connection: DriverConnection | None) -> None:
+        """Give the first in line a connection, or leave to open one.
+
+        In the next turn of the reactor: statements may end at once, and a long line would nest.
+        """
+        self._clock.callLater(0, self._deliver, self._waiting.popleft(), connection)
+
+    def _deliver(
+        self, waiting: Deferred[DriverConnection | None], connection: DriverConnection | None
+    ) -> None:
+        if not waiting.called:
+            waiting.callback(connection)
+        elif connection is not None:
+            self._release(connection)
+        elif self._waiting:
+            self._hand(None)
+
+    def _discard(self, connection: DriverConnection) -> None:
+        connection.close()
+        self._lose()
+
+    def _lose(self) -> None:
+        self.open_count -= 1
+        if self._waiting:
+            self._hand(None)
+
+    def _abandon(self, connection: DriverConnection) -> None:
+        """End a connection whose statement nobody waits for any more."""
+        ending = Deferred.fromCoroutine(self._end_abandoned(connection))
+        self._abandoned.add(ending)
+        ending.addBoth(lambda result: self._abandoned.discard(ending))
+
+    async def _end_abandoned(self, connection: DriverConnection) -> None:
+        asked = connection.cancel().addTimeout(CANCEL_WAIT_SECONDS, self._clock)
+        try:
+            await asked
+        except Exception:
+            self.log.failure("a statement could not be cancelled")
+        self._discard(connection)
+
+
+def _shield(running: Deferred[T]) -> Deferred[T]:
+    """A Deferred that may be cancelled while ``running`` goes on."""
+    outer: Deferred[T] = Deferred(lambda d: None)
+
+    def forward(result: T | Failure) -> None:
+        if not outer.called:
+            if isinstance(result, Failure):
+                outer.errback(result)
+            else:
+                outer.callback(result)
+
+    running.addBoth(forward)
+    return outer

@@ -1,0 +1,1 @@
+"""The demo: what ``make run`` starts and fills."""

@@ -1,0 +1,1 @@
+"""Backends: the Ganeti clusters we know, their credentials, capacity and reservations."""

@@ -1,0 +1,198 @@
+"""Clusters: their clients, taking one on, reading their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.iweb import IAgent
+
+from synnefo_tx.db.pool import Database
+from synnefo_tx.faults import BadRequest, ServiceUnavailable
+from synnefo_tx.ganeti.backends import rules
+from synnefo_tx.ganeti.backends.model import Backend
+from synnefo_tx.ganeti.backends.store import BackendStore, all_backends
+from synnefo_tx.ganeti.rapi import (
+    ClusterEndpoint,
+    Json,
+    Limits,
+    Rapi,
+    RapiError,
+    RapiFailure,
+    RapiRefused,
+    TreqRapi,
+)
+from synnefo_tx.seal import Sealer
+from synnefo_tx.settings import Ganeti
+
+AgentFor = Callable[[ClusterEndpoint], IAgent]
+PASSWORD_PURPOSE = "rapi-password"  # noqa: S105 (names what is sealed, is no password)
+NOW = "SELECT synnefo_now()"
+
+
+@frozen
+class Registration:
+    """What an operator says of a new cluster; exactly one of ``ca_pem`` and ``fingerprint``."""
+
+    clustername: str
+    host: str
+    port: int
+    username: str
+    password: str
+    ca_pem: str | None = None
+    fingerprint: str | None = None
+    hypervisor: str = "kvm"
+    public: bool = True
+
+
+class Backends:
+    """Gives each backend one client, and keeps what we know of the clusters fresh."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        agent_for: AgentFor,
+        clock: IReactorTime,
+        settings: Ganeti,
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._agent_for = agent_for
+        self._clock = clock
+        self._limits = Limits(
+            connections=settings.connections_max,
+            timeout_seconds=settings.request_limit_seconds,
+            wait_seconds=settings.request_limit_seconds,
+            breaker_failures=settings.breaker_failures,
+            breaker_cooldown_seconds=settings.breaker_rest_seconds,
+        )
+        self._clients: dict[int, tuple[ClusterEndpoint, Rapi]] = {}
+
+    async def list(self) -> list[Backend]:
+        """Every backend."""
+        return await all_backends(self._database)
+
+    async def rapi(self, backend: int) -> Rapi:
+        """The client of a backend, made anew when its address or credentials changed.
+
+        Raises RapiRefused for an unknown backend or one that is offline.
+        """
+        async with self._database.transaction("backend-read") as tx:
+            row = await BackendStore(tx).get(backend)
+        if row.offline:
+            raise RapiRefused(f"{row.clustername} is marked offline")
+        endpoint = self._endpoint(row)
+        known = self._clients.get(backend)
+        if known is None or known[0] != endpoint:
+            known = self._clients[backend] = (endpoint, self._client(endpoint))
+        return known[1]
+
+    def _client(self, endpoint: ClusterEndpoint) -> Rapi:
+        return TreqRapi(self._agent_for(endpoint), endpoint, self._clock, self._limits)
+
+    def _endpoint(self, row: Backend) -> ClusterEndpoint:
+        return ClusterEndpoint(
+            name=row.clustername,
+            host=row.host,
+            port=row.port,
+            username=row.username,
+            password=self._sealer.open(row.password_sealed, PASSWORD_PURPOSE).decode(),
+            ca_pem=row.ca_pem,
+            fingerprint_sha256=row.fingerprint,
+        )
+
+    async def check(self, wanted: Registration) -> Json:
+        """Read the cluster's own document with the given credentials.
+
+        Raises BadRequest when they or the name are wrong, ServiceUnavailable when the cluster
+        does not answer.
+        """
+        endpoint = ClusterEndpoint(
+            name=wanted.clustername,
+            host=wanted.host,
+            port=wanted.port,
+            username=wanted.username,
+            password=wanted.password,
+            ca_pem=wanted.ca_pem,
+            fingerprint_sha256=wanted.fingerprint,
+        )
+        try:
+            info = await self._client(endpoint).info()
+        except RapiError as error:
+            raise BadRequest(f"{wanted.clustername} refused: {error.message}") from error
+        except RapiFailure as error:
+            raise ServiceUnavailable(f"{wanted.clustername} cannot be reached: {error}") from error
+        if info.get("name") != wanted.clustername:
+            raise BadRequest(
+                f"the cluster calls itself {info.get('name')}, not {wanted.clustername}"
+            )
+        return info
+
+    async def add(self, wanted: Registration) -> int:
+        """Store a cluster, drained; its id. Raises Conflict's cousin UniqueViolation."""
+        values: Mapping[str, Any] = {
+            "clustername": wanted.clustername,
+            "host": wanted.host,
+            "port": wanted.port,
+            "username": wanted.username,
+            "password_sealed": self.seal_password(wanted.password),
+            "ca_pem": wanted.ca_pem,
+            "fingerprint": wanted.fingerprint,
+            "hypervisor": wanted.hypervisor,
+            "public": wanted.public,
+        }
+        async with self._database.transaction("backend-add") as tx:
+            return await BackendStore(tx).insert(values)
+
+    def seal_password(self, password: str) -> bytes:
+        """A password as it is stored."""
+        return self._sealer.seal(password.encode(), PASSWORD_PURPOSE)
+
+    async def modify(self, id: int, changes: Mapping[str, Any]) -> Backend:
+        """Change some fields of a backend; raises ItemNotFound."""
+        async with self._database.transaction("backend-modify") as tx:
+            await BackendStore(tx).get(id)
+            await BackendStore(tx).modify(id, changes)
+            return await BackendStore(tx).get(id)
+
+    async def refresh(self, id: int) -> None:
+        """Read a cluster's figures, templates, groups and node addresses; raises RapiFailure."""
+        begun: datetime = (await self._database.read(NOW))[0][0]
+        rapi = await self.rapi(id)
+        nodes = await rapi.nodes()
+        info = await rapi.info()
+        groups = [str(group["name"]) for group in await rapi.groups()]
+        last_job_id = await rapi.highest_job_id()
+        cluster = {
+            "disk_templates": rules.disk_templates(info),
+            "node_groups": groups,
+            "version": str(info.get("software_version", "")),
+        }
+        async with self._database.transaction("backend-refresh") as tx:
+            store = BackendStore(tx)
+            addresses = rules.node_addresses(nodes)
+            await store.record_reading(id, begun, rules.sum_nodes(nodes), cluster, addresses)
+            await store.raise_last_job(id, last_job_id)
+
+    async def each_online(self, work: Callable[[int], Awaitable[object]]) -> None:
+        """Do ``work`` for every backend that is not offline; a failure of one is logged."""
+        for backend in await self.list():
+            if backend.offline:
+                continue
+            try:
+                await work(backend.id)
+            except RapiFailure as error:
+                self.log.warn(
+                    "cluster {cluster}: {error}", cluster=backend.clustername, error=str(error)
+                )
+
+    async def refresh_all(self) -> None:
+        """Read the figures of every cluster."""
+        await self.each_online(self.refresh)

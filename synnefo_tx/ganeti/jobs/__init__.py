@@ -1,0 +1,1 @@
+"""Intents and the Ganeti jobs that carry them out."""

@@ -1,0 +1,1 @@
+"""The service catalogue that clients find the APIs by."""

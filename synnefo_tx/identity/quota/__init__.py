@@ -1,0 +1,1 @@
+"""Resources, limits, usage: what is charged to whom."""

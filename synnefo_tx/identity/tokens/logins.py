@@ -1,0 +1,107 @@
+"""Logging in: a password or a token for a new token.
+
+An unknown user, a wrong password and a disabled user get the same answer after the same work
+(ASVS 6.3.8, CVE-2021-38155). Failures are counted before and after the password is verified, so
+that many guesses at once are honoured no more often than as many in a row.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.faults import TooManyRequests, Unauthorized
+from synnefo_tx.identity.projects.store import ProjectStore
+from synnefo_tx.identity.secret import digest
+from synnefo_tx.identity.tokens.failures import Attempt, LoginFailures, address_of
+from synnefo_tx.identity.tokens.model import LoggedIn, LoginName, Scope
+from synnefo_tx.identity.tokens.operations import Tokens
+from synnefo_tx.identity.users.model import Credentials
+from synnefo_tx.identity.users.passwords import Passwords
+from synnefo_tx.identity.users.store import SELECT_CREDENTIALS, UserStore
+
+TOKEN_NAME = "log-in"  # noqa: S105 (what such tokens are called)
+
+
+@frozen
+class Logins:
+    """Gives new tokens for passwords and tokens."""
+
+    database: Database
+    tokens: Tokens
+    passwords: Passwords
+    failures: LoginFailures
+
+    log = Logger()
+
+    async def by_password(
+        self, name: LoginName, password: str, remote: str, scope: Scope
+    ) -> LoggedIn:
+        """A new token for a password.
+
+        Raises Unauthorized, TooManyRequests after too many failures, RequestEntityTooLarge for an
+        endless password, ServiceUnavailable when too many log in at once.
+        """
+        found = await self._find(name)
+        attempt = Attempt(digest(found.uuid if found else name.text), address_of(remote))
+        if await self.failures.too_many(attempt):
+            raise self._too_many()
+        stored = found.password_hash if found else None
+        right = await self.passwords.verify(stored, password)
+        fresh = None
+        if right and stored and self.passwords.outdated(stored):
+            fresh = await self.passwords.hash(password)
+        secret = None
+        async with self.database.transaction("log-in") as tx:
+            too_many = await self.failures.lock_and_ask(tx, attempt)
+            if found and right and not too_many and await UserStore(tx).still(found):
+                await self.failures.forgive(tx, attempt)
+                secret = await self._succeed(tx, found.uuid, fresh, scope)
+            elif not too_many:
+                await self.failures.note(tx, attempt)
+        if too_many:
+            raise self._too_many()
+        if secret is None:
+            self.log.info("log-in refused", address=attempt.address)
+            raise Unauthorized("Wrong user or password")
+        return LoggedIn(secret, await self.tokens.examine(secret), not scope.unscoped)
+
+    async def by_token(self, token: str, scope: Scope) -> LoggedIn:
+        """A new token for a token, which it does not outlive; raises Unauthorized."""
+        caller = (await self.tokens.examine(token)).caller
+        async with self.database.transaction("log-in") as tx:
+            project = await self._project(tx, caller.user, scope)
+            issued = await self.tokens.issue(
+                tx, caller.user, TOKEN_NAME, parent=caller.token_id, project=project
+            )
+        return LoggedIn(issued.secret, await self.tokens.examine(issued.secret), not scope.unscoped)
+
+    async def _find(self, name: LoginName) -> Credentials | None:
+        rows = await self.database.read(
+            SELECT_CREDENTIALS, {"uuid": name.uuid, "email": name.email}
+        )
+        return Credentials(*rows[0]) if rows else None
+
+    async def _succeed(self, tx: Transaction, user: str, fresh: str | None, scope: Scope) -> str:
+        store = UserStore(tx)
+        await store.set_last_login(user)
+        if fresh is not None:
+            await store.set_password(user, fresh)
+        project = await self._project(tx, user, scope)
+        return (await self.tokens.issue(tx, user, TOKEN_NAME, project=project)).secret
+
+    async def _project(self, tx: Transaction, user: str, scope: Scope) -> str | None:
+        """The project that a token is asked for, if it is one in which the user may act."""
+        if scope.project_id is None and scope.project_name is None:
+            return None
+        project = await ProjectStore(tx).find_active(user, scope.project_id, scope.project_name)
+        if project is None:
+            raise Unauthorized("There is no such project of yours")
+        return project
+
+    def _too_many(self) -> TooManyRequests:
+        seconds = self.failures.settings.login_window_seconds
+        return TooManyRequests(
+            "Too many failed log-ins: try again later", headers={"Retry-After": str(seconds)}
+        )

@@ -1,0 +1,42 @@
+"""Gauges that are read from the database and the poller when somebody looks at the metrics."""
+
+from __future__ import annotations
+
+from synnefo_tx.db.pool import Database
+from synnefo_tx.ganeti.jobs.store import open_counts
+from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.rest.metrics import Metrics
+
+
+class Gauges:
+    """Jobs and poll lag per cluster, use of the pool."""
+
+    def __init__(self, metrics: Metrics, database: Database, poller: Poller) -> None:
+        self._database = database
+        self._poller = poller
+        self._open = metrics.gauge("synnefo_open_intents", "Intents without an end", ("backend",))
+        self._oldest = metrics.gauge(
+            "synnefo_oldest_intent_seconds", "Age of the oldest open intent", ("backend",)
+        )
+        self._lag = metrics.gauge(
+            "synnefo_poll_lag_seconds", "Time since a cluster last answered a poll", ("backend",)
+        )
+        self._busy = metrics.gauge("synnefo_database_busy", "Database connections in use")
+        self._waiting = metrics.gauge("synnefo_database_waiting", "Callers that wait for one")
+        self.drift = metrics.gauge("synnefo_quota_drift", "Holdings that differ from what exists")
+        self.differences = metrics.gauge(
+            "synnefo_reconcile_differences", "Servers and instances that differ", ("backend",)
+        )
+
+    async def read(self, now_seconds: float) -> None:
+        """Bring the gauges up to date; ``now_seconds`` is the reactor's time."""
+        self._busy.set(self._database.busy_count)
+        self._waiting.set(self._database.waiting_count)
+        self._open.clear()
+        self._oldest.clear()
+        for backend, count, oldest in await open_counts(self._database):
+            self._open.labels(str(backend)).set(count)
+            self._oldest.labels(str(backend)).set(oldest)
+        for backend, lag in self._poller.lags.items():
+            if lag.polled is not None:
+                self._lag.labels(str(backend)).set(now_seconds - lag.polled)

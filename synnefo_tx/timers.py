@@ -1,0 +1,56 @@
+"""Periodic work that outlives its own errors.
+
+Twisted's TimerService stops for good after one exception; a Periodic logs it and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+
+class Periodic(Service):
+    """Awaits ``work()`` every ``interval_seconds``; a run that is late skips, never piles up."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        interval_seconds: float,
+        work: Callable[[], Awaitable[object]],
+        clock: IReactorTime,
+    ) -> None:
+        self.name = name
+        self.interval_seconds = interval_seconds
+        self.failures = 0
+        self._work = work
+        self._loop = LoopingCall(self._run)
+        self._loop.clock = clock
+        self._finished: Deferred[LoopingCall] | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        self._finished = self._loop.start(self.interval_seconds, now=True)
+
+    def stopService(self) -> Deferred[LoopingCall] | None:
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+        finished, self._finished = self._finished, None
+        return finished
+
+    def _run(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._once())
+
+    async def _once(self) -> None:
+        try:
+            await self._work()
+        except Exception:
+            self.failures += 1
+            self.log.failure("timer {timer} failed; it goes on", timer=self.name)

@@ -1,0 +1,193 @@
+"""The pool and transactions, on PostgreSQL."""
+
+from __future__ import annotations
+
+import psycopg2
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.task import deferLater
+
+from synnefo_tx.db.driver import TxConnection
+from synnefo_tx.db.pool import CommitUnknown, DatabaseUnavailable, UniqueViolation
+from tests.support.database import DatabaseTestCase, open_database
+
+RUNNING = "SELECT pid FROM pg_stat_activity WHERE state <> 'idle' AND query LIKE %(like)s"
+
+
+class PoolTests(DatabaseTestCase):
+    limits = {"connections": 2, "waiting": 2, "wait_seconds": 0.5, "statement_seconds": 5}
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        async with self.database.transaction("make") as tx:
+            await tx.run("CREATE TABLE thing (id int PRIMARY KEY, name text)")
+
+    async def names(self) -> list[str]:
+        return [row[0] for row in await self.database.read("SELECT name FROM thing ORDER BY id")]
+
+    async def add(self, id: int, name: str) -> None:
+        async with self.database.transaction("add") as tx:
+            await tx.run("INSERT INTO thing VALUES (%(id)s, %(name)s)", {"id": id, "name": name})
+
+    async def test_commit(self) -> None:
+        """What a transaction wrote is there after it."""
+        await self.add(1, "α")
+        self.assertEqual(await self.names(), ["α"])
+
+    async def test_rollback(self) -> None:
+        """A transaction that raises leaves nothing, and its effects do not happen."""
+        effects = []
+        with self.assertRaises(KeyError):
+            async with self.database.transaction("fails") as tx:
+                await tx.run("INSERT INTO thing VALUES (1, 'a')")
+                tx.after_commit(lambda: effects.append(1))
+                raise KeyError
+        self.assertEqual((await self.names(), effects), ([], []))
+
+    async def test_effects_follow_commit(self) -> None:
+        """Effects see the committed rows; one that fails is logged and does not stop the next."""
+        seen = []
+
+        async def look() -> None:
+            seen.extend(await self.names())
+
+        async with self.database.transaction("effects") as tx:
+            await tx.run("INSERT INTO thing VALUES (1, 'a')")
+            tx.after_commit(lambda: 1 / 0)
+            tx.after_commit(look)
+        self.assertEqual(seen, ["a"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_constraint(self) -> None:
+        """A broken constraint is raised as such and the connection serves on."""
+        await self.add(1, "a")
+        with self.assertRaises(UniqueViolation):
+            await self.add(1, "b")
+        await self.add(2, "c")
+        self.assertEqual(await self.names(), ["a", "c"])
+
+    async def test_wait_is_bounded(self) -> None:
+        """More callers than connections wait in order; beyond the bound they get 503 at once."""
+        sleeps = [
+            Deferred.fromCoroutine(self.database.read("SELECT pg_sleep(0.1)")) for _ in range(4)
+        ]
+        with self.assertRaises(DatabaseUnavailable):
+            await self.database.read("SELECT 1")
+        await gatherResults(sleeps)
+        self.assertEqual(await self.database.read("SELECT 1"), [(1,)])
+
+    async def test_wait_ends(self) -> None:
+        """A caller that waited as long as allowed gets 503."""
+        sleeps = [
+            Deferred.fromCoroutine(self.database.read("SELECT pg_sleep(0.8)")) for _ in range(2)
+        ]
+        with self.assertRaises(DatabaseUnavailable):
+            await self.database.read("SELECT 1")
+        await gatherResults(sleeps)
+
+    async def test_connection_killed_while_idle(self) -> None:
+        """A connection that died while idle is replaced without an error."""
+        (pid,) = (await self.database.read("SELECT pg_backend_pid()"))[0]
+        self._kill(pid)
+        self.assertNotEqual((await self.database.read("SELECT pg_backend_pid()"))[0][0], pid)
+        self._kill((await self.database.read("SELECT pg_backend_pid()"))[0][0])
+        await self.add(1, "a")
+        self.assertEqual(await self.names(), ["a"])
+
+    def _kill(self, pid: int) -> None:
+        other = psycopg2.connect(self.url)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 2000)", (pid,))
+        other.close()
+
+    async def test_connection_killed_in_transaction(self) -> None:
+        """A connection that dies in a transaction is a 503, nothing is left, the pool goes on."""
+        with self.assertRaises(DatabaseUnavailable):
+            async with self.database.transaction("dies") as tx:
+                await tx.run("INSERT INTO thing VALUES (1, 'a')")
+                self._kill(await tx.value("SELECT pg_backend_pid()"))
+                await tx.run("INSERT INTO thing VALUES (2, 'b')")
+        self.flushLoggedErrors()
+        self.assertEqual(await self.names(), [])
+        self.assertLessEqual(self.database.open_count, 2)
+
+    async def test_commit_without_answer(self) -> None:
+        """A connection that dies before the COMMIT's answer is an outcome nobody knows."""
+        with self.assertRaises(CommitUnknown):
+            async with self.database.transaction("dies") as tx:
+                self._kill(await tx.value("SELECT pg_backend_pid()"))
+        self.assertEqual(await self.database.read("SELECT 1"), [(1,)])
+
+    async def test_cancelled_task(self) -> None:
+        """A task that is cancelled in a statement leaves no statement running and no lock."""
+        task = Deferred.fromCoroutine(self._hold())
+        await deferLater(reactor, 0.1)
+        task.cancel()
+        with self.assertRaises(CancelledError):
+            await task
+        for _ in range(100):
+            if not await self.database.read(RUNNING, {"like": "%pg_sleep(30)%"}):
+                break
+            await deferLater(reactor, 0.02)
+        await self.add(1, "a")
+        self.assertEqual(await self.names(), ["a"])
+
+    async def _hold(self) -> None:
+        async with self.database.transaction("holds") as tx:
+            await tx.run("LOCK TABLE thing")
+            await tx.run("SELECT pg_sleep(30) /* not the watcher */")
+
+    async def test_slow_statement(self) -> None:
+        """A statement over its limit is a 503."""
+        database = open_database(self.url)
+        async with database.transaction("slow") as tx:
+            await tx.run("SET LOCAL statement_timeout = 50")
+            with self.assertRaises(DatabaseUnavailable):
+                await tx.run("SELECT pg_sleep(5)")
+            await tx.run("ROLLBACK")
+        await database.close()
+
+    async def test_unreachable(self) -> None:
+        """No server: 503, and the pool counts no connection."""
+        database = open_database("postgresql://nobody@/none?host=/nonexistent")
+        with self.assertRaises(DatabaseUnavailable):
+            await database.read("SELECT 1")
+        self.assertEqual(database.open_count, 0)
+        await database.close()
+
+    async def test_many_interleaved(self) -> None:
+        """Hundreds of transactions share two connections without mixing their rows."""
+
+        async def one(number: int) -> bool:
+            async with self.database.transaction("one") as tx:
+                return await tx.value("SELECT %(n)s::int", {"n": number}) == number
+
+        self.database.limits = type(self.database.limits)(connections=2, waiting=1000)
+        results = await gatherResults([Deferred.fromCoroutine(one(n)) for n in range(300)])
+        self.assertTrue(all(results))
+
+
+class ConnectionTests(DatabaseTestCase):
+    async def test_two_statements_at_once(self) -> None:
+        """A second statement while one runs is a programming error, raised at once."""
+        connection = await TxConnection(reactor).connect(self.url)
+        running = connection.execute("SELECT 1 FROM pg_sleep(0.05)")
+        self.assertRaises(RuntimeError, connection.execute, "SELECT 2")
+        self.assertEqual((await running).rows, [(1,)])
+        connection.close()
+
+    async def test_close_ends_a_statement(self) -> None:
+        """Closing a connection fails the statement in flight."""
+        connection = await TxConnection(reactor).connect(self.url)
+        running = connection.execute("SELECT pg_sleep(10)")
+        connection.close()
+        with self.assertRaises(psycopg2.InterfaceError):
+            await running
+
+    async def test_large_statement(self) -> None:
+        """A statement larger than the socket's buffer is sent whole."""
+        connection = await TxConnection(reactor).connect(self.url)
+        text = "ä" * 3_000_000
+        result = await connection.execute("SELECT length(%(text)s)", {"text": text})
+        self.assertEqual(result.rows, [(3_000_000,)])
+        connection.close()

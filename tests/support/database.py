@@ -1,0 +1,117 @@
+"""A PostgreSQL of the tests' own: one server per test process, one migrated template, one clone
+per test."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg2
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from synnefo_tx.db.connect import connector
+from synnefo_tx.db.embedded import START_LIMIT_SECONDS, Server
+from synnefo_tx.db.migrate import migrate
+from synnefo_tx.db.pool import Database, PoolLimits
+from synnefo_tx.settings import DatabaseSettings
+
+TEMPLATE = "template_synnefo"
+_names = itertools.count()
+
+
+class TestServer:
+    """The server of this test process; made at the first use, ended with the process."""
+
+    _running: TestServer | None = None
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="synnefo-test-"))
+        self.server = Server(self.folder / "pg", durable=False)
+        self.server.prepare()
+        self.process = subprocess.Popen(self.server.command(), stderr=subprocess.DEVNULL)
+        atexit.register(self.end)
+        self.admin = self._connect()
+        self.has_template = False
+
+    @classmethod
+    def get(cls) -> TestServer:
+        if cls._running is None:
+            cls._running = cls()
+        return cls._running
+
+    def _connect(self):
+        deadline = time.monotonic() + START_LIMIT_SECONDS
+        while True:
+            try:
+                connection = psycopg2.connect(self.server.url_of("postgres"))
+            except psycopg2.OperationalError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise
+                time.sleep(0.02)
+            else:
+                connection.autocommit = True
+                return connection
+
+    def execute(self, sql: str) -> None:
+        with self.admin.cursor() as cursor:
+            cursor.execute(sql)
+
+    def end(self) -> None:
+        self.admin.close()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def template(self) -> None:
+        """Make the migrated template that clones are taken from."""
+        if self.has_template:
+            return
+        self.execute(f"CREATE DATABASE {TEMPLATE}")
+        database = open_database(self.server.url_of(TEMPLATE))
+        await migrate(database)
+        await database.close()
+        self.has_template = True
+
+    def clone(self, template: str = TEMPLATE) -> str:
+        """The URI of a new database like ``template``."""
+        name = f"test_{os.getpid()}_{next(_names)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return self.server.url_of(name)
+
+    def drop(self, url: str) -> None:
+        name = url.split("@/")[1].split("?")[0]
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def open_database(url: str, **limits: float) -> Database:
+    """A pool on ``url`` on the real reactor."""
+    settings = DatabaseSettings()
+    return Database(connector(reactor, url, settings), reactor, PoolLimits(**limits))
+
+
+class DatabaseTestCase(TestCase):
+    """A test with ``self.database``, a fresh clone of the migrated template."""
+
+    timeout = 60
+    limits: dict[str, float] = {}
+
+    async def setUp(self) -> None:
+        server = TestServer.get()
+        await server.template()
+        self.url = server.clone()
+        self.database = open_database(self.url, **self.limits)
+        self.addCleanup(server.drop, self.url)
+        self.addCleanup(self._close)
+
+    def _close(self):
+        from twisted.internet.defer import Deferred
+
+        return Deferred.fromCoroutine(self.database.close())

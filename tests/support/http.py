@@ -1,0 +1,96 @@
+"""An ApiSite on loopback and a client of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import treq
+from attrs import frozen
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+
+from synnefo_tx.caller import Caller
+from synnefo_tx.faults import Unauthorized
+from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.site import ApiSite, Authenticate
+from synnefo_tx.settings import Http
+from tests.support.database import DatabaseTestCase
+
+
+@frozen
+class Answer:
+    """What came back; ``json`` is None for an empty body."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body else None
+
+    def header(self, name: str) -> str | None:
+        values = self.headers.getRawHeaders(name)
+        return values[0] if values else None
+
+
+async def nobody(token: str) -> Caller:
+    """Authenticate no token."""
+    raise Unauthorized("Invalid token")
+
+
+class HttpTestCase(DatabaseTestCase):
+    """A test with a database, a site of its own (``self.site``) and ``self.request``."""
+
+    http = Http()
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.authenticate: Authenticate = nobody
+        self.site = ApiSite(self.http, self._authenticate, reactor, Metrics())
+        port = reactor.listenTCP(0, self.site.site(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.url = f"http://127.0.0.1:{port.getHost().port}"
+
+    def _authenticate(self, token: str):
+        return self.authenticate(token)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Make a request; a body that is no bytes is sent as JSON."""
+        return await request(self.url, method, path, body, token=token, headers=headers)
+
+
+async def request(
+    url: str,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """Make a request on a connection of its own; a body that is no bytes is sent as JSON."""
+    sent = dict(headers or {})
+    if token is not None:
+        sent["X-Auth-Token"] = token
+    data = body
+    if body is not None and not isinstance(body, bytes):
+        data = json.dumps(body).encode()
+        sent.setdefault("Content-Type", "application/json")
+    agent = Agent(reactor, connectTimeout=5, pool=HTTPConnectionPool(reactor, persistent=False))
+    response = await treq.request(
+        method, url + path, data=data, headers=sent, agent=agent, timeout=30
+    )
+    content: Deferred[bytes] = treq.content(response)
+    return Answer(response.code, response.headers, await content)
