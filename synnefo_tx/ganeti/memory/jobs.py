@@ -223,9 +223,17 @@ class JobQueue:
                 raise defer.CancelledError
             self._set_op(job_id, index, status="running")
             operation.check(self.cluster, op)
+            if op["dry_run"]:
+                return None
             if self.faults.take_job(JobFault.DIES, op["OP_ID"]):
                 self.cluster.clock.callLater(0, self.kill, job_id)
-            run = Run(self.cluster, op, lambda text: self._log(job_id, index, text), self.fetch)
+            run = Run(
+                self.cluster,
+                op,
+                lambda text: self._log(job_id, index, text),
+                self.fetch,
+                lambda: self.faults.take_job(JobFault.HOTPLUG_FAILS, op["OP_ID"]) is not None,
+            )
             return await operation.perform(run)
         finally:
             locks.give(name)
