@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from synnefo_tx.ganeti.memory import Fault, JobFault
 from tests.support.cloud import IMAGE, CloudHttpTestCase
 
 SERVERS = "/compute/v2.0/servers"
@@ -180,6 +181,8 @@ class ServerRouteTests(CloudHttpTestCase):
 
     async def test_parameters(self) -> None:
         """One-time parameters are read once over HTTP; a guess is a 404 that tells nothing."""
+        # The job waits, so that the test reads before the cluster's own installer does.
+        self.ganeti["alpha"].faults.add(Fault(JobFault.STAYS_QUEUED, opcode="OP_INSTANCE_CREATE"))
         answer = await self.post(adminPass="Secret12345")
         rows = await self.database.read(
             "SELECT arguments FROM intents WHERE call = 'create_instance'"
@@ -199,7 +202,6 @@ class ServerRouteTests(CloudHttpTestCase):
         self.assertEqual(answer.json["server"]["adminPass"], "Secret12345")
         sealed = await self.database.read("SELECT count(*) FROM server_params")
         self.assertEqual(sealed, [(0,)])
-        self.ganeti["alpha"].stop()
 
     async def test_health_and_metrics(self) -> None:
         """Health asks each part; metrics count requests by endpoint and status."""
