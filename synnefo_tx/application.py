@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
+from synnefo_tx.compute.backends.operations import BackendUses
 from synnefo_tx.compute.flavors.operations import Flavors
 from synnefo_tx.compute.flavors.routes import FlavorRoutes
 from synnefo_tx.compute.images.operations import Images
@@ -90,6 +91,7 @@ class GanetiParts:
 class ComputeParts:
     """Servers and what they are made of."""
 
+    backends: BackendUses
     flavors: Flavors
     images: Images
     networks: Networks
@@ -190,6 +192,7 @@ def build_compute(
         database, servers, ganeti.backends, tickets, identity.active, edges.clock, settings
     )
     return ComputeParts(
+        backends=BackendUses(database, ganeti.backends),
         flavors=Flavors(database),
         images=images,
         networks=networks,

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from synnefo_tx.cli.command import Command
 from synnefo_tx.cli.schema import DbMigrate
+from synnefo_tx.compute.backends.commands import BackendAdd, BackendList
+from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, ResourceList, ResourceModify
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
 
 COMMANDS: tuple[type[Command], ...] = (
+    BackendAdd,
+    BackendList,
+    BackendModify,
+    BackendUpdateStatus,
     DbMigrate,
     ProjectList,
     ProjectShow,

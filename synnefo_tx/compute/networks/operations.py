@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from synnefo_tx.caller import Caller
+from synnefo_tx.caller import OPERATOR, Caller
 from synnefo_tx.compute.networks import rules
-from synnefo_tx.compute.networks.model import TYPES, Network
+from synnefo_tx.compute.networks.model import TYPES, BackendNetwork, Network
 from synnefo_tx.compute.networks.store import NetworkStore, list_networks
 from synnefo_tx.compute.pools.rules import bridge_at, mac_prefix_at, usable_ranges
 from synnefo_tx.compute.pools.store import PoolStore
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, Forbidden, ItemNotFound, ServiceUnavailable
-from synnefo_tx.ganeti.backends.store import BackendStore
+from synnefo_tx.ganeti.backends.store import BackendStore, all_backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.requests import link_name
@@ -237,6 +237,32 @@ class Networks:
         if network.userid and network.project:
             release = Provision(network.userid, network.project, PRIVATE_NETWORK, -1)
             await self._quota.charge(tx, [release], force=True)
+
+    async def bring_public(self, backends: Sequence[int]) -> list[tuple[Network, BackendNetwork]]:
+        """Bring all live public networks to some clusters; what is of each there now."""
+        copies = []
+        for network in await self.listing(OPERATOR):
+            if network.public and not network.destroying:
+                copies += [(network, await self._bring_now(network.id, id)) for id in backends]
+        return [(network, copy) for network, copy in copies if copy is not None]
+
+    async def bring_everywhere(self, id: int) -> list[BackendNetwork]:
+        """Bring a network to every cluster that is not offline and whose node groups are known;
+        what is of it there now."""
+        online = [each for each in await all_backends(self._database) if not each.offline]
+        known = [each.id for each in online if each.node_groups]
+        copies = [await self._bring_now(id, backend) for backend in known]
+        return [copy for copy in copies if copy is not None]
+
+    async def _bring_now(self, id: int, backend: int) -> BackendNetwork | None:
+        async with self._database.transaction("network-bring") as tx:
+            network = await NetworkStore(tx).share(id)
+            if network is None or network.deleted or network.destroying:
+                return None
+            intents = await self.bring(tx, network, backend)
+            tx.after_commit(lambda: self._jobs.submit_soon(intents))
+        async with self._database.transaction("network-copy") as tx:
+            return await NetworkStore(tx).find_copy(id, backend)
 
     async def bring(self, tx: Transaction, network: Network, backend: int) -> list[str]:
         """Make sure that a network is on a cluster, or on its way.

@@ -34,6 +34,8 @@ LOCK = FIND + " FOR UPDATE"
 LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE"
 OF_BACKEND = f"SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted"
 OPERSTATES = "SELECT id, operstate FROM servers WHERE id = ANY (%(ids)s)"
+BY_BACKEND = "SELECT backend, count(*) FROM servers WHERE NOT deleted GROUP BY backend"
+BY_FLAVOR = "SELECT flavor, count(*) FROM servers WHERE NOT deleted GROUP BY flavor"
 DIAGNOSTICS = """
 SELECT level, source, message, details, created FROM server_diagnostics
 WHERE server = %(server)s ORDER BY id DESC LIMIT 100
@@ -136,6 +138,16 @@ async def operstates(database: Database, ids: Sequence[int]) -> dict[int, str]:
 async def of_backend(database: Database, backend: int) -> list[Server]:
     """Live servers of a backend."""
     return [from_row(row) for row in await database.read(OF_BACKEND, {"backend": backend})]
+
+
+async def count_by_backend(database: Database) -> dict[int, int]:
+    """How many live servers each backend has; those without any are left out."""
+    return dict(await database.read(BY_BACKEND))
+
+
+async def count_by_flavor(database: Database) -> dict[int, int]:
+    """How many live servers have each flavor; those that none has are left out."""
+    return dict(await database.read(BY_FLAVOR))
 
 
 async def diagnostics(database: Database, server: int) -> list[Row]:
