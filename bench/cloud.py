@@ -135,11 +135,24 @@ class BenchCloud:
         self.peers.append(peer)
         return peer
 
+    def start_worker(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a peer that is spoken to by its standard input and output."""
+        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.peers.append(peer)
+        return peer
+
     async def end(self) -> None:
         """Stop everything that was started."""
         for peer in self.peers:
-            peer.terminate()
-            peer.wait(STOP_SECONDS)
+            if peer.stdin is None:
+                peer.terminate()
+            else:
+                peer.stdin.close()
+            try:
+                peer.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                peer.kill()
+                peer.wait()
         await self.cloud.end()
         await self.cluster.end()
         shutil.rmtree(self.folder, ignore_errors=True)
