@@ -41,14 +41,15 @@ CHANGES = {
 
 
 def processes_of(folder):
-    """Processes whose command line names the folder."""
+    """Processes whose command line or environment names the folder."""
     found = []
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
+    for each in Path("/proc").glob("[0-9]*"):
         try:
-            command = each.read_bytes()
+            command = (each / "cmdline").read_bytes()
+            known = command + (each / "environ").read_bytes()
         except OSError:
-            continue  # it ended meanwhile
-        if str(folder).encode() in command:
+            continue  # it ended meanwhile, or is another user's
+        if str(folder).encode() in known:
             found.append(command.replace(b"\0", b" ").decode())
     return found
 
@@ -125,6 +126,7 @@ class CrashTestCase(TestCase):
     async def survive(self, kills):
         """Kill and restart under load; then heal, and look at everything."""
         working = gatherResults([Deferred.fromCoroutine(each.work()) for each in self.users])
+        self.assertGreaterEqual(len(processes_of(self.folder)), 3)
         for _ in range(kills):
             await deferLater(reactor, self.random.uniform(*LIFE_SECONDS))
             await self.kill_and_restart()
