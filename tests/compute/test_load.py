@@ -20,7 +20,7 @@ from tests.support.cloud import JOB_SECONDS, CloudTestCase
 OPERATIONS = int(os.environ.get("LOAD_OPERATIONS", "1000"))
 CALLERS = 40
 PAUSE_SECONDS = 0.2
-USERS = 4
+USERS = 8
 
 
 class LoadTests(CloudTestCase):
@@ -36,8 +36,8 @@ class LoadTests(CloudTestCase):
         for user in self.users:
             for resource in ("vm", "cpu", "ram", "total_cpu", "total_ram", "disk"):
                 await self.set_limit(user, f"cyclades.{resource}", 2**60)
-            await self.set_limit(user, "cyclades.vm", 12)
-            await self.set_limit(user, "cyclades.cpu", 15)
+            await self.set_limit(user, "cyclades.vm", 7)
+            await self.set_limit(user, "cyclades.cpu", 9)
             networks = self.app.compute.networks
             made = await networks.create_private(user, "n", "MAC_FILTERED", None)
             await networks.add_subnet(user, made.id, "192.168.7.0/28")
@@ -90,7 +90,7 @@ class LoadTests(CloudTestCase):
         callers = [Deferred.fromCoroutine(self.caller(n)) for n in range(CALLERS)]
         await gatherResults([*callers, Deferred.fromCoroutine(self.follow())])
         await self.settle()
-        self.assertGreater(self.statuses[202], OPERATIONS / 20)
+        self.assertGreater(self.statuses[202], OPERATIONS / 50)
         deadlocks = await self.database.read(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         )
