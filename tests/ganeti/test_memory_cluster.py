@@ -6,17 +6,17 @@ from base64 import b64encode
 
 from treq.client import HTTPClient
 from twisted.internet.task import Clock
-from twisted.trial.unittest import TestCase
 
 from synnefo_tx.ganeti.memory import MemoryGaneti
 from synnefo_tx.ganeti.rapi import ClusterEndpoint, TreqRapi
 from synnefo_tx.ganeti.transport import WholeBody
-from tests.ganeti.cluster_cases import ClusterCases, FakeHypervisorCases, KvmCases
+from tests.ganeti import cluster_cases
+from tests.ganeti.cluster_support import ClusterSupport
 
 START_SECONDS = 1_800_000_000.0
 
 
-class MemoryCluster:
+class MemoryCluster(ClusterSupport):
     """A fresh cluster in memory per case; its time passes when a case sleeps."""
 
     def setUp(self):
@@ -39,22 +39,33 @@ class MemoryCluster:
     async def kill_job(self, job_id):
         self.ganeti.jobs.kill(job_id)
 
-    async def raw(self, method, path, content=b"", media="application/json", password="synnefo"):
+    async def serve(self, parameters):
+        url = f"http://vmapi.example/{len(self.pages)}"
+        self.pages[url] = json.dumps(parameters).encode()
+        return url
+
+    async def disk_text(self, name):
+        return self.ganeti.disk_text(name)
+
+    async def raw(self, method, path, content=b"", media="application/json", password=None):
         headers = {
-            "Authorization": "Basic " + b64encode(f"synnefo:{password}".encode()).decode(),
+            "Authorization": "Basic "
+            + b64encode(f"synnefo:{password or 'synnefo'}".encode()).decode(),
             "Content-Type": media,
         }
         http = HTTPClient(self.ganeti.agent(), data_to_body_producer=WholeBody)
         url = f"https://memory.example:5080{path}"
+        if password == "":
+            del headers["Authorization"]
         response = await http.request(
             method, url, headers=headers, data=content or None, reactor=self.clock
         )
         return response.code, json.loads(await response.content())
 
 
-class MemoryFakeTests(MemoryCluster, FakeHypervisorCases, ClusterCases, TestCase):
+class MemoryFakeTests(MemoryCluster, cluster_cases.FakeClusterCases):
     """The cluster in memory, hypervisor "fake"."""
 
 
-class MemoryKvmTests(MemoryCluster, KvmCases, ClusterCases, TestCase):
+class MemoryKvmTests(MemoryCluster, cluster_cases.KvmClusterCases):
     """The cluster in memory, hypervisor "kvm"."""

@@ -13,7 +13,7 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from synnefo_tx.ganeti.memory import fields, opcodes, query
 from synnefo_tx.ganeti.memory.cluster import Cluster
@@ -116,6 +116,14 @@ class Api:
     def wrong_method(self, request: IRequest, failure: Failure) -> bytes:
         text = f"Method {request.method.decode()} is unsupported for path {request.path.decode()}"
         return self.refused(request, Failure(Refused(501, text)))
+
+    def knows(self, method: str, path: str) -> bool:
+        """Whether there is such a resource, and it has the method."""
+        try:
+            self.app.url_map.bind("").match(path, method)
+        except HTTPException:
+            return False
+        return True
 
     def _submit(
         self,

@@ -8,6 +8,7 @@ import hmac
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -35,6 +36,7 @@ class RapiRequest(server.Request):
 
     def process(self) -> None:
         self._answer: list[bytes] = []
+        self._body = self.content.read()  # twisted closes the file when the client leaves
         self.notifyFinish().addErrback(self._left)
         super().process()
 
@@ -58,6 +60,11 @@ class RapiRequest(server.Request):
             self._send_part()
         else:
             self._send()
+
+    def body(self) -> bytes:
+        """What the client sent, which can be read again from ``content`` after this."""
+        self.content = BytesIO(self._body)
+        return bytes(self._body)
 
     def refuse(self, status: int, body: bytes, media: bytes = b"application/json") -> None:
         """Answer without asking RAPI."""
@@ -125,10 +132,16 @@ class Front(Resource):
     isLeaf = True
 
     def __init__(
-        self, rapi: IResource, credentials: tuple[str, str], faults: Faults, clock: IReactorTime
+        self,
+        rapi: IResource,
+        knows: Callable[[str, str], bool],
+        credentials: tuple[str, str],
+        faults: Faults,
+        clock: IReactorTime,
     ) -> None:
         super().__init__()
         self._rapi = rapi
+        self._knows = knows
         self._authorization = b"Basic " + b64encode(":".join(credentials).encode())
         self._faults = faults
         self._clock = clock
@@ -168,7 +181,7 @@ class Front(Resource):
             self._clock.callLater(fault.seconds, self._ask, request)
         elif kind is CallFault.BAD_GATEWAY:
             request.refuse(502, b"<html>bad gateway</html>", b"text/html")
-        elif kind is CallFault.UNAUTHORIZED or not self._authorized(request):
+        elif kind is CallFault.UNAUTHORIZED or self._unauthorized(request):
             request.setHeader(b"WWW-Authenticate", b'Basic realm="Ganeti Remote API"')
             request.refuse(401, error_body(401, "Unauthorized"))
         elif kind is CallFault.EMPTY_LIST:
@@ -177,12 +190,16 @@ class Front(Resource):
             self._ask(request)
 
     def _ask(self, request: RapiRequest) -> None:
-        if request.content.seek(0, 2) > BODY_MAX_BYTES:
+        if len(request.body()) > BODY_MAX_BYTES:
             request.cut()
-            return
-        request.content.seek(0)
-        request.render(self._rapi)
+        else:
+            request.render(self._rapi)
 
-    def _authorized(self, request: RapiRequest) -> bool:
-        given = request.getHeader(b"authorization") or b""
-        return hmac.compare_digest(given, self._authorization)
+    def _unauthorized(self, request: RapiRequest) -> bool:
+        """Without credentials all is forbidden; with wrong ones, what there is."""
+        given = request.getHeader(b"authorization")
+        if given is None:
+            return True
+        if hmac.compare_digest(given, self._authorization):
+            return False
+        return self._knows(request.method.decode("latin-1"), request.path.decode("latin-1"))
