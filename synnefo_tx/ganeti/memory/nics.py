@@ -16,7 +16,7 @@ from synnefo_tx.ganeti.memory.cluster import (
     Cluster,
     prereq,
 )
-from synnefo_tx.ganeti.memory.model import Nic, Node
+from synnefo_tx.ganeti.memory.model import Network, Nic, Node
 from synnefo_tx.ganeti.memory.run import Run
 
 Results = list[list[Any]]
@@ -57,13 +57,21 @@ def make_nic(run: Run, spec: Mapping[str, Any], node: Node, held: Sequence[Nic],
     return Nic(
         uuid=cluster.new_uuid(),
         name=spec.get("name"),
-        mac=cluster.new_mac(network.mac_prefix if network else None, {nic.mac for nic in held}),
+        mac=_mac(cluster, spec.get("mac"), network, {nic.mac for nic in held}),
         ip=_address(run, spec, held),
         network=network.uuid if network else None,
         mode=spec.get("mode") or mode,
         link=spec.get("link") or link,
         vlan=spec.get("vlan") or vlan,
     )
+
+
+def _mac(cluster: Cluster, wanted: str | None, network: Network | None, held: set[str]) -> str:
+    if wanted in (None, "auto", "generate"):
+        return cluster.new_mac(network.mac_prefix if network else None, held)
+    if wanted in cluster.macs() | held:
+        raise prereq(f"MAC address {wanted} already in use in cluster", NOT_UNIQUE)
+    return str(wanted)
 
 
 def _address(run: Run, spec: Mapping[str, Any], held: Sequence[Nic]) -> str | None:
