@@ -6,14 +6,17 @@ action, which the owner sees to: who has begun one is alone until it ends.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+from attrs import frozen
 from psycopg2 import errors
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from synnefo_tx.db.driver import Parameters, Result
+from synnefo_tx.db.driver import Parameters, Result, Row
 from synnefo_tx.db.migrate import migrate
 from tests.simulation.gates import Gate
 from tests.support.database import TestServer
@@ -31,10 +34,24 @@ SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LI
 ORDER BY tablename
 """
 SEQUENCES = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
+WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)")
+
+
+@frozen
+class Snapshot:
+    """A content to come back to: the tables that have rows, and where the sequences stand."""
+
+    schema: str
+    filled: frozenset[str]
+    sequences: str
 
 
 class Postgres:
-    """The database of a test process, with snapshots of its content."""
+    """The database of a test process, with snapshots of its content.
+
+    To restore one, only the tables that were written are emptied, and vacuumed, so that rows lie
+    in the same order each time.
+    """
 
     _made: Postgres | None = None
 
@@ -49,9 +66,11 @@ class Postgres:
         self.raw.autocommit = True
         self.now = 0.0
         self.owner: GateConnection | None = None
-        self._snapshots: dict[str, str] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+        self._written: set[str] = set()
+        self._prepared: set[str] = set()
+        self._tables_written_by: dict[str, frozenset[str]] = {}
         self.run(REPLACE_CLOCK)
-        self.run("SET session_replication_role = 'origin'")
         self.tables = [row[0] for row in self.run(TABLES).rows]
         self._sequences = [row[0] for row in self.run(SEQUENCES).rows]
         self.save("empty")
@@ -65,6 +84,9 @@ class Postgres:
 
     def run(self, sql: str, parameters: Parameters | None = None) -> Result:
         """Run one statement now; raises psycopg2's errors."""
+        if sql not in self._tables_written_by:
+            self._tables_written_by[sql] = frozenset(WRITES.findall(sql))
+        self._written |= self._tables_written_by[sql]
         with self.raw.cursor() as cursor:
             cursor.execute(sql, parameters)
             rows = cursor.fetchall() if cursor.description is not None else []
@@ -74,8 +96,15 @@ class Postgres:
         """The same, the database's clock showing ``seconds``; within a transaction it stands."""
         if self.owner is None and seconds != self.now:
             self.now = seconds
-            sql = f"SET simulation.now = '{seconds:.6f}'; {sql}"
+            self.run("SET simulation.now = %(now)s", {"now": f"{seconds:.6f}"})
         return self.run(sql, parameters)
+
+    def run_prepared(self, name: str, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        """The rows of a statement that is run often, always with the same parameters."""
+        if name not in self._prepared:
+            self.run(f"PREPARE {name} AS {sql}", parameters)
+            self._prepared.add(name)
+        return self.run(f"EXECUTE {name}").rows
 
     def rollback(self) -> None:
         """End whatever transaction is open."""
@@ -86,23 +115,46 @@ class Postgres:
         """Keep the content under a name."""
         schema = f"saved_{name}"
         self.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
-        steps = [f"TRUNCATE {', '.join(self.tables)}", "SET session_replication_role = 'replica'"]
+        filled = set()
         for table in self.tables:
-            self.run(f"CREATE TABLE {schema}.{table} AS TABLE public.{table}")
             if self.run(f"SELECT EXISTS (SELECT FROM public.{table})").rows[0][0]:
-                values = f"OVERRIDING SYSTEM VALUE SELECT * FROM {schema}.{table}"
-                steps.append(f"INSERT INTO public.{table} {values}")
-        steps.append("SET session_replication_role = 'origin'")
+                self.run(f"CREATE TABLE {schema}.{table} AS TABLE public.{table}")
+                filled.add(table)
+        values = []
         for sequence in self._sequences:
             last, called = self.run(f"SELECT last_value, is_called FROM {sequence}").rows[0]
-            steps.append(f"SELECT setval('{sequence}', {last}, {called})")
-        self._snapshots[name] = "; ".join(steps)
+            values.append(f"setval('{sequence}', {last}, {called})")
+        content = Snapshot(schema, frozenset(filled), f"SELECT {', '.join(values)}")
+        self._snapshots[name] = content
+        self._content = content
+        self._written.clear()
 
     def restore(self, name: str) -> None:
         """Bring the content back that was kept under a name."""
         self.rollback()
         self.now = 0.0
-        self.run(self._snapshots[name])
+        wanted = self._snapshots[name]
+        changed = self._written & set(self.tables)
+        if wanted is not self._content:
+            changed |= wanted.filled | self._content.filled
+        if changed:
+            self._empty(sorted(changed))
+            self._fill(wanted, sorted(changed & wanted.filled))
+        self.run(wanted.sequences)
+        self._content = wanted
+        self._written.clear()
+
+    def _empty(self, tables: Iterable[str]) -> None:
+        deletes = "; ".join(f"DELETE FROM {table}" for table in tables)
+        self.run(f"SET session_replication_role = 'replica'; {deletes}")
+        self.run(f"VACUUM (TRUNCATE) {', '.join(tables)}")
+
+    def _fill(self, content: Snapshot, tables: Iterable[str]) -> None:
+        inserts = "".join(
+            f"INSERT INTO {each} OVERRIDING SYSTEM VALUE SELECT * FROM {content.schema}.{each}; "
+            for each in tables
+        )
+        self.run(f"{inserts} SET session_replication_role = 'origin'")
 
     def abort(self) -> None:
         """Put the open transaction, if any, into the state that a failed statement leaves."""
@@ -188,5 +240,9 @@ class GateConnection:
             self._answer(Failure(psycopg2.InterfaceError("connection closed")))
 
     def die(self) -> None:
-        """The controller is gone: its transaction rolls back, and nobody is told."""
+        """The controller is gone: its transaction rolls back, and nobody is told.
+
+        Nobody: who waited is collected one day, and must find nothing to wait for then.
+        """
+        self._waiting = self._gate = None
         self._cut()

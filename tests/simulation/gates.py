@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define
 from twisted.python.failure import Failure
 
-NOT_YET = object()
+NOT_YET = "an answer comes later"
 """The effect's answer: another gate gives it later."""
 
 
@@ -20,17 +20,22 @@ class Fault(enum.Enum):
     CRASH_AFTER = "it has its effect, then the controller dies"
     ERROR = "it is refused: no effect, and the caller knows"
     DROPPED = "the connection ends before it: no effect, and the caller may not know"
+    AWAY = "the database cannot be reached from it on, for some seconds"
     LOST = "it has its effect, then the connection ends without an answer"
 
 
 POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
-    "begin": (Fault.CRASH, Fault.DROPPED),
-    "sql": (Fault.CRASH, Fault.ERROR, Fault.DROPPED),
-    "commit": (Fault.CRASH, Fault.CRASH_AFTER, Fault.DROPPED, Fault.LOST),
+    "begin": (Fault.CRASH, Fault.AWAY, Fault.DROPPED),
+    "sql": (Fault.CRASH, Fault.AWAY, Fault.ERROR, Fault.DROPPED),
+    "commit": (Fault.CRASH, Fault.CRASH_AFTER, Fault.AWAY, Fault.DROPPED, Fault.LOST),
     "rollback": (Fault.CRASH, Fault.DROPPED),
     "request": (Fault.CRASH, Fault.CRASH_AFTER, Fault.ERROR, Fault.DROPPED, Fault.LOST),
     "reply": (Fault.CRASH, Fault.LOST),
 }
+
+
+DATABASE = frozenset({"begin", "sql", "commit", "rollback"})
+AWAY_SECONDS = 5.0
 
 
 @define(eq=False)
@@ -54,7 +59,7 @@ class Gate:
         """Do what the fault leaves of it; what the caller gets."""
         if fault is Fault.ERROR:
             return self.refused()
-        if fault in (Fault.DROPPED, Fault.CRASH):
+        if fault in (Fault.DROPPED, Fault.AWAY, Fault.CRASH):
             return self.cut()
         done = self.effect()
         return self.cut() if fault in (Fault.LOST, Fault.CRASH_AFTER) else done

@@ -87,10 +87,10 @@ class User:
             controller=self._controller,
         )
 
-    def create(self, flavor: str = "small") -> Deferred[Answer]:
+    def create(self, flavor: str = "small", name: str = "simulated") -> Deferred[Answer]:
         """Ask for a server, with a password and a file."""
         server = {
-            "name": "simulated",
+            "name": name,
             "imageRef": IMAGE,
             "flavorRef": self._world.facts[flavor],
             "adminPass": PASSWORD,
@@ -116,8 +116,11 @@ def at_rest(world: World) -> bool:
 
 
 def settle(world: World) -> None:
-    """Go on until the world is at rest; raises SimulationError when it never is."""
-    if not world.run(lambda: at_rest(world), REST_LIMIT_SECONDS):
+    """Go on until the world is at rest, or nobody is left alive in it.
+
+    Raises SimulationError when it never is.
+    """
+    if not world.run(lambda: not world.controllers or at_rest(world), REST_LIMIT_SECONDS):
         open = world.postgres.run("SELECT call, attempts, job_id, attempted, absent_since "
                                   "FROM intents WHERE ended IS NULL").rows  # fmt: skip
         raise SimulationError(f"not at rest after {REST_LIMIT_SECONDS} s: {open}")

@@ -26,7 +26,7 @@ from synnefo_tx.settings import Settings
 from tests.simulation.client import Answer, Client
 from tests.simulation.connection import Postgres
 from tests.simulation.controller import Controller
-from tests.simulation.gates import NOT_YET, Fault, Gate
+from tests.simulation.gates import AWAY_SECONDS, DATABASE, NOT_YET, Fault, Gate
 
 GATE_SECONDS = 0.0005
 """What passing a gate takes."""
@@ -96,6 +96,7 @@ class World:
         self.choose: Callable[[Gate], Fault | None] = lambda gate: None
         self.after_commit: Callable[[], None] = lambda: None
         self.passed = 0
+        self._away_until = 0.0
         self.lines: list[str] = []
         self.keeps_lines = False
         self.log = LogBook()
@@ -114,6 +115,8 @@ class World:
 
     def start(self, number: int = 0, *, timers: bool = True) -> Controller:
         """Start a controller; with ``timers`` it polls, sweeps and reads statistics."""
+        if number in self.controllers:
+            return self.controllers[number]
         self._births += 1
         chance = self.chance_of(f"controller {number} life {self._births}")
         controller = Controller(
@@ -215,6 +218,10 @@ class World:
     def _pass(self, gate: Gate) -> None:
         self.passed += 1
         fault = self.choose(gate)
+        if fault is Fault.AWAY:
+            self._away_until = self.clock.seconds() + AWAY_SECONDS
+        elif gate.kind in DATABASE and self.clock.seconds() < self._away_until:
+            fault = Fault.DROPPED
         if fault is not None:
             self.note(f"{gate.controller} {gate.kind} {fault.name}: {gate.text}")
         if fault is Fault.CRASH:
@@ -223,7 +230,7 @@ class World:
         outcome = gate.outcome(fault)
         if fault is None:
             self.note(f"{gate.controller} {gate.kind} {gate.text} -> {self.shown(outcome)}")
-        if gate.kind == "commit":
+        if gate.kind == "commit" and self.postgres.owner is None:
             self.after_commit()
         if fault is Fault.CRASH_AFTER:
             self.kill(gate.controller)

@@ -1,0 +1,49 @@
+"""Many runs, and what they came to; prints how fast, so that it cannot decay unseen."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+WHOLE = "SIMULATION_WHOLE"
+SEEDS = "SIMULATION_SEEDS"
+STRIDE = 3
+"""In ``make test`` every third statement within a transaction stands for its neighbours."""
+
+
+def stride() -> int:
+    """1 in the acceptance suite, where nothing is left out."""
+    return 1 if os.environ.get(WHOLE) else STRIDE
+
+
+def seeds(default: int) -> int:
+    """How many seeds a test runs."""
+    return int(os.environ.get(SEEDS, default))
+
+
+def each(name: str, runs: Iterable[Callable[[], object]]) -> int:
+    """Do the runs; how many. Raises AssertionError that tells of all that broke."""
+    broken: list[str] = []
+    started, count = time.monotonic(), 0
+    for run in runs:
+        count += 1
+        try:
+            run()
+        except Exception as error:
+            notes = "\n  ".join(getattr(error, "__notes__", []))
+            broken.append(f"{type(error).__name__}: {error}\n  {notes}")
+    speed = count / (time.monotonic() - started) * 60
+    tell(f"simulation: {name}: {count} runs, {speed:.0f} per minute")
+    if broken:
+        raise AssertionError(f"{len(broken)} of {count} runs broke\n" + "\n".join(broken[:10]))
+    return count
+
+
+def tell(line: str) -> None:
+    """Print, also from a worker of trial, whose own output goes to a file."""
+    sys.stdout.write(line + "\n")
+    with Path("simulation.log").open("a") as stream:
+        stream.write(line + "\n")
