@@ -173,6 +173,7 @@ class GateConnection:
         self._controller = controller
         self._gate: Gate | None = None
         self._waiting: Deferred[Result] | None = None
+        self._dead: Deferred[Result] | None = None
         self.closed = False
 
     @property
@@ -244,5 +245,6 @@ class GateConnection:
 
         Nobody: who waited is collected one day, and must find nothing to wait for then.
         """
+        self._dead = self._waiting
         self._waiting = self._gate = None
         self._cut()

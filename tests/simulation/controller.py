@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 KEY = b"simulated-simulated-simulated-32"
-CALLS_KEPT = 200
 
 
 @implementer(IReactorTime)
@@ -37,7 +36,8 @@ class ControllerClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._calls: list[IDelayedCall] = []
+        self._ignored: list[object] = []
+        self.is_dead = False
 
     def seconds(self) -> float:
         return self._clock.seconds()
@@ -45,22 +45,16 @@ class ControllerClock:
     def callLater(
         self, delay: float, callable: Callable[..., object], *args: object, **kw: object
     ) -> IDelayedCall:
-        call = self._clock.callLater(delay, callable, *args, **kw)
-        self._calls.append(call)
-        if len(self._calls) > CALLS_KEPT:
-            self._calls = self.getDelayedCalls()
-        return call
+        return self._clock.callLater(delay, self._fire, callable, args, kw)
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
-        return [call for call in self._calls if call.active()]
+        return list(self._clock.getDelayedCalls())
 
-    def die(self) -> None:
-        """Drop all timers, those to come too."""
-        for call in self.getDelayedCalls():
-            call.cancel()
-        stopped = Clock()
-        stopped.rightNow = self._clock.rightNow
-        self._clock = stopped
+    def _fire(self, callable: Callable[..., object], args: Any, kw: Any) -> None:
+        if self.is_dead:
+            self._ignored.append((callable, args, kw))
+        else:
+            callable(*args, **kw)
 
 
 class Controller:
@@ -76,7 +70,7 @@ class Controller:
         self._world = world
         self._number = number
         self._connections: list[GateConnection] = []
-        self.is_dead = False
+        self.asked: list[object] = []
         self.reactor = ControllerClock(world.clock)
         settings = world.settings
         database = Database(self._connect, self.reactor, PoolLimits())
@@ -104,11 +98,14 @@ class Controller:
         self._flush()
 
     def die(self) -> None:
-        """End at once."""
-        self.is_dead = True
-        self.reactor.die()
+        """End at once; what waited stays referenced, so that nobody collects and wakes it."""
+        self.reactor.is_dead = True
         for connection in self._connections:
             connection.die()
+
+    @property
+    def is_dead(self) -> bool:
+        return self.reactor.is_dead
 
     def _connect(self) -> Deferred[GateConnection]:
         connection = GateConnection(self._world, self._number)
@@ -143,6 +140,7 @@ class GateAgent:
                 self._world.withdraw(gate)
 
         asked: Deferred[Any] = Deferred(give_up)
+        self._controller.asked.append(asked)
         if self._controller.is_dead:
             return fail(Failure(ConnectionLost()))
 

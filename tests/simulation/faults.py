@@ -151,7 +151,7 @@ def _play(world: World, case: UseCase, point: Point | None) -> list[str]:
     world.choose = choose
     asked = case.ask(world)
     _rest(world)
-    world.choose = lambda gate: None
+    world.heal()
     invariants.at_rest(world)
     _check_promise(world, case, world.result(asked))
     return kinds

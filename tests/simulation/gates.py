@@ -35,7 +35,7 @@ POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
 
 
 DATABASE = frozenset({"begin", "sql", "commit", "rollback"})
-AWAY_SECONDS = 5.0
+AWAY_SECONDS = 2.0
 
 
 @define(eq=False)

@@ -113,9 +113,7 @@ class Load:
     def heal(self) -> None:
         """No more faults; then all that is under way comes to its end."""
         world = self._world
-        world.choose = lambda gate: None
-        for cluster in world.clusters:
-            cluster.faults.clear()
+        world.heal()
         for number in range(CONTROLLERS):
             if number not in world.controllers:
                 world.start(number)
