@@ -43,7 +43,9 @@ Submit = Callable[[Rapi, str, dict[str, Any], str], Awaitable[int]]
 
 CALLS: Mapping[str, Submit] = {
     "create_instance": lambda rapi, name, body, reason: rapi.create_instance(body, reason),
-    "delete_instance": lambda rapi, name, body, reason: rapi.delete_instance(name, reason),
+    "delete_instance": lambda rapi, name, body, reason: rapi.delete_instance(
+        name, reason, depends=body.get("depends", ())
+    ),
     "startup": lambda rapi, name, body, reason: rapi.startup(name, reason),
     "shutdown": lambda rapi, name, body, reason: rapi.shutdown(name, reason),
     "reboot": lambda rapi, name, body, reason: rapi.reboot(name, reason, **body),
@@ -59,7 +61,7 @@ CALLS: Mapping[str, Submit] = {
 }
 # Calls whose body may name jobs to wait for.
 TAKES_DEPENDS = frozenset(
-    {"create_instance", "modify_instance", "connect_network", "delete_network"}
+    {"create_instance", "delete_instance", "modify_instance", "connect_network", "delete_network"}
 )
 
 
