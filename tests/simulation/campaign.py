@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-WHOLE = "SIMULATION_WHOLE"
-SEEDS = "SIMULATION_SEEDS"
-STRIDE = 3
-"""In ``make test`` every third statement within a transaction stands for its neighbours."""
-
-
-def stride() -> int:
-    """1 in the acceptance suite, where nothing is left out."""
-    return 1 if os.environ.get(WHOLE) else STRIDE
-
-
-def seeds(default: int) -> int:
-    """How many seeds a test runs."""
-    return int(os.environ.get(SEEDS, default))
 
 
 def each(name: str, runs: Iterable[Callable[[], object]]) -> int:

@@ -119,6 +119,10 @@ def _check_clusters(world: World) -> None:
             _require(number == backend, "INV7 the server's own cluster", id, number, backend)
             _same(id, instance, state, (cpu, ram_mib), ports or [], volumes or [], intents or [])
     _require(not there, "INV8 an instance without a server", there)
+    known = {tuple(row) for row in world.postgres.run(statements.COPIES).rows}
+    for number, cluster in enumerate(world.clusters, start=1):
+        left = {name for name in cluster.cluster.store.networks if (number, name) not in known}
+        _require(not left, "INV8 a network without a live one here", number, left)
 
 
 def _same(

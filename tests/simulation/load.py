@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from synnefo_tx.ganeti.memory import CallFault, JobFault
+from synnefo_tx.ganeti.memory import CallFault, JobFault, MemoryGaneti
 from synnefo_tx.ganeti.memory import Fault as ClusterFault
 from tests.simulation import invariants
 from tests.simulation.client import Answer
@@ -16,7 +16,8 @@ from tests.simulation.scenario import User, base, settle
 from tests.simulation.world import World
 
 CONTROLLERS = 2
-REQUESTS = 14
+CLUSTERS = 2
+REQUESTS = 18
 PAUSE_MAX_SECONDS = 8.0
 DOWN_MAX_SECONDS = 40.0
 LISTING_SECONDS = 70.0
@@ -32,12 +33,15 @@ CALL_FAULTS = (
     ClusterFault(CallFault.GARBAGE),
     ClusterFault(CallFault.TRUNCATED),
     ClusterFault(CallFault.HANGS),
+    ClusterFault(CallFault.EMPTY_LIST, method="GET"),
 )
 JOB_FAULTS = (
     ClusterFault(JobFault.FAILS),
     ClusterFault(JobFault.DIES),
     ClusterFault(JobFault.ARCHIVED_EARLY),
 )
+RESTART = "the cluster's master loses power"
+FOREIGN = "another tool submits a job"
 
 
 class Load:
@@ -49,6 +53,7 @@ class Load:
         self._gate_chance = self._chance.choice(GATE_CHANCES)
         self._cluster_chance = self._chance.choice(CLUSTER_CHANCES)
         self._servers: list[int] = []
+        self._networks: list[str] = []
         self.creates: dict[str, Answer | None] = {}
 
     def begin(self) -> None:
@@ -74,17 +79,38 @@ class Load:
 
     def _request(self, number: int) -> None:
         if self._chance.random() < self._cluster_chance:
-            fault = self._chance.choice(CALL_FAULTS + JOB_FAULTS)
-            self._chance.choice(self._world.clusters).faults.add(fault)
+            self._disturb(self._chance.choice(self._world.clusters))
         user = User(self._world, self._chance.randrange(CONTROLLERS))
         self._world.facts["asked"].append(number)
-        if not self._servers or self._chance.random() < 0.3:
+        kind = self._chance.random()
+        if not self._servers or kind < 0.3:
             name = f"server {number}"
             self.creates[name] = None
             flavor = self._chance.choice(("small", "large"))
-            user.create(flavor, name).addCallback(self._created, name)
-            return
-        self._act(user, self._chance.choice(self._servers))
+            networks = self._networks[-1:] if self._chance.random() < 0.5 else []
+            user.create(flavor, name, networks).addCallback(self._created, name)
+        elif kind < 0.4:
+            user.create_network().addCallback(self._created_network)
+        elif kind < 0.5 and self._networks:
+            asked = user.ask("DELETE", f"/networks/{self._chance.choice(self._networks)}")
+            asked.addCallback(self._answered)
+        else:
+            self._act(user, self._chance.choice(self._servers))
+
+    def _disturb(self, cluster: MemoryGaneti) -> None:
+        what = self._chance.choice((*CALL_FAULTS, *JOB_FAULTS, RESTART, FOREIGN))
+        if what is RESTART:
+            cluster.restart()
+        elif what is FOREIGN:
+            startup = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "foreign", "depends": None}
+            cluster.jobs.submit([startup], "instances_name_startup", "another tool")
+        else:
+            cluster.faults.add(what)
+
+    def _created_network(self, answer: Answer) -> None:
+        if answer.accepted:
+            self._networks.append(answer.json["network"]["id"])
+        self._answered(answer)
 
     def _created(self, answer: Answer, name: str) -> None:
         self.creates[name] = answer
@@ -138,7 +164,7 @@ class Load:
 
 def run(seed: str, *, keeps_lines: bool = False) -> Run:
     """One run; raises Broken or SimulationError, with what is needed to see it again."""
-    world = World(seed, base())
+    world = World(seed, base(CLUSTERS))
     world.keeps_lines = keeps_lines
     world.facts["asked"] = []
     try:

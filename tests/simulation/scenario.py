@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
 
 from synnefo_tx.caller import OPERATOR
 from synnefo_tx.ganeti.backends.operations import Registration
@@ -14,21 +16,23 @@ from tests.simulation.world import NOTHING, Saved, SimulationError, World
 IMAGE = "5d1c1f3a-7c1e-4f0e-9d5e-6b1f4d0a2c11"
 PASSWORD = "Canary-Admin-Password-1"
 PERSONALITY = "Y2FuYXJ5LXBlcnNvbmFsaXR5LWZpbGU="
+NETWORK_PATHS = ("/networks", "/subnets")
 REST_LIMIT_SECONDS = 900.0
 OPEN_WORK = "SELECT count(*) FROM intents WHERE ended IS NULL"
 
 _kept: dict[str, Saved] = {}
 
 
-def base() -> Saved:
+def base(clusters: int = 1) -> Saved:
     """A cloud that nobody has used yet."""
-    if "base" not in _kept:
-        world = World("base", NOTHING)
+    name = f"base_{clusters}"
+    if name not in _kept:
+        world = World(name, evolve(NOTHING, clusters=({},) * clusters))
         controller = world.start(timers=False)
         world.result(_fill(world, controller.app))
-        _kept["base"] = world.save("base")
+        _kept[name] = world.save(name)
         world.end()
-    return _kept["base"]
+    return _kept[name]
 
 
 async def _fill(world: World, app: Any) -> None:
@@ -78,22 +82,25 @@ class User:
         self._controller = controller
 
     def ask(self, method: str, path: str, body: Any = None) -> Deferred[Answer]:
-        """One request of the compute API."""
+        """One request of the compute or network API."""
         return self._world.request(
             method,
-            f"/compute/v2.0{path}",
+            ("/network/v2.0" if path.startswith(NETWORK_PATHS) else "/compute/v2.0") + path,
             body,
             token=self._world.facts["token"],
             controller=self._controller,
         )
 
-    def create(self, flavor: str = "small", name: str = "simulated") -> Deferred[Answer]:
+    def create(
+        self, flavor: str = "small", name: str = "simulated", networks: Sequence[str] = ()
+    ) -> Deferred[Answer]:
         """Ask for a server, with a password and a file."""
         server = {
             "name": name,
             "imageRef": IMAGE,
             "flavorRef": self._world.facts[flavor],
             "adminPass": PASSWORD,
+            "networks": [{"uuid": each} for each in networks],
             "personality": [{"path": "/root/file", "contents": PERSONALITY}],
         }
         return self.ask("POST", "/servers", {"server": server})
@@ -101,6 +108,19 @@ class User:
     def act(self, id: int, **action: Any) -> Deferred[Answer]:
         """Ask for an action."""
         return self.ask("POST", f"/servers/{id}/action", action)
+
+    def create_network(self) -> Deferred[Answer]:
+        """Ask for a private network, then for its subnet."""
+
+        def made(answer: Answer) -> Deferred[Answer]:
+            if not answer.accepted:
+                return succeed(answer)
+            subnet = {"network_id": answer.json["network"]["id"], "cidr": "192.168.0.0/28"}
+            asked = self.ask("POST", "/subnets", {"subnet": subnet})
+            return asked.addCallback(lambda ignored: answer)
+
+        wanted = {"type": "MAC_FILTERED", "name": "private"}
+        return self.ask("POST", "/networks", {"network": wanted}).addCallback(made)
 
     def delete(self, id: int) -> Deferred[Answer]:
         """Ask for removal."""

@@ -10,6 +10,10 @@ SELECT project::text, member::text, resource, usage_min, usage_max FROM holdings
 WHERE resource LIKE 'cyclades.%' ORDER BY 1, 2, 3
 """
 RESERVATIONS = "SELECT * FROM reservations"
+COPIES = """
+SELECT c.backend, 'snf-net-' || c.network FROM backend_networks c
+JOIN networks n ON n.id = c.network WHERE NOT n.deleted
+"""
 # The tag that an instance bears is that of the intent that made it.
 SERVERS = """
 SELECT s.id, s.backend, s.operstate, f.cpu, f.ram_mib,

@@ -8,7 +8,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.ganeti.jobs.model import JobNews
-from synnefo_tx.ganeti.memory import CallFault, ClusterConfig, Fault as ClusterFault, JobFault
+from synnefo_tx.ganeti.memory import CallFault, ClusterConfig, JobFault
+from synnefo_tx.ganeti.memory import Fault as ClusterFault
 from tests.simulation import invariants
 from tests.simulation.gates import Fault, Gate
 from tests.simulation.scenario import User, base, server_at_rest, settle
