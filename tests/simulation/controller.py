@@ -34,8 +34,9 @@ KEY = b"simulated-simulated-simulated-32"
 class ControllerClock:
     """The world's clock as one process sees it: its timers die with it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, paused_for: Callable[[], float]) -> None:
         self._clock = clock
+        self._paused_for = paused_for
         self._ignored: list[object] = []
         self.is_dead = False
 
@@ -53,6 +54,8 @@ class ControllerClock:
     def _fire(self, callable: Callable[..., object], args: Any, kw: Any) -> None:
         if self.is_dead:
             self._ignored.append((callable, args, kw))
+        elif rest := self._paused_for():
+            self._clock.callLater(rest, self._fire, callable, args, kw)
         else:
             callable(*args, **kw)
 
@@ -71,7 +74,7 @@ class Controller:
         self._number = number
         self._connections: list[GateConnection] = []
         self.asked: list[object] = []
-        self.reactor = ControllerClock(world.clock)
+        self.reactor = ControllerClock(world.clock, lambda: world.paused_for(number))
         settings = world.settings
         database = Database(self._connect, self.reactor, PoolLimits())
         edges = Edges(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.ganeti.jobs.model import JobNews
+from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.memory import CallFault, ClusterConfig, JobFault
 from synnefo_tx.ganeti.memory import Fault as ClusterFault
 from tests.simulation import invariants
@@ -242,4 +244,58 @@ class RaceTests(SynchronousTestCase):
         self.assertEqual(world.result(User(world).delete(server)).status, 204)
         settle(world)
         self.assertEqual(self.state(), "DESTROYED")
+        self.end()
+
+    def test_controller_that_wakes_with_an_old_claim(self):
+        """A process that slept between its claim and the submission leaves what another did."""
+        world = self.begin(server_at_rest("STARTED"))
+        world.start(1)
+        claims: list[Gate] = []
+
+        def choose(gate: Gate) -> None:
+            if gate.controller == 0 and "SET attempts = attempts + 1" in gate.text:
+                claims.append(gate)
+            elif gate.controller == 0 and gate.kind == "commit" and claims:
+                claims.clear()
+                world.pause(0, 400)
+
+        world.choose = choose
+        User(world).act(world.facts["server"], shutdown={})
+        self.until("SELECT operstate = 'STOPPED' FROM servers", 300)
+        self.assertGreater(world.paused_for(0), 60)
+        asked = User(world, 1).act(world.facts["server"], start={})
+        self.assertEqual(world.result(asked).status, 202)
+        world.wait(420)
+        self.assertEqual((self.state(), self.jobs("OP_INSTANCE_SHUTDOWN")), ("STARTED", 1))
+        self.end()
+
+    def test_old_claim_given_back(self):
+        """Who comes late with "nothing was sent" does not undo the claim of another."""
+        world = self.begin(base(), timers=False)
+        refuses = ClusterFault(CallFault.REQUEST_LOST, times=9)
+        world.clusters[0].faults.add(refuses)
+        self.assertEqual(world.result(User(world).create()).status, 202)
+        world.wait(30)
+        app = world.controllers[0].app
+        id, attempts = self.row(
+            "SELECT id::text, attempts FROM intents WHERE opcode = 'OP_NETWORK_ADD'"
+        )
+
+        async def take_over() -> None:
+            async with app.database.transaction("first") as tx:
+                first = await JobStore(tx).claim(id, attempts, 0.0)
+            await deferLater(world.clock, 1.0)
+            async with app.database.transaction("second") as tx:
+                second = await JobStore(tx).claim(id, attempts + 1, 25.0)
+                await JobStore(tx).unclaim(first)
+                await JobStore(tx).release_claim(first)
+            self.assertEqual(second.attempts, attempts + 2)
+
+        world.result(take_over())
+        claimed = self.row(
+            "SELECT attempted IS NOT NULL AND claimed_until > synnefo_now() FROM intents "
+            "WHERE opcode = 'OP_NETWORK_ADD'"
+        )
+        self.assertTrue(claimed[0])
+        world.controllers[0].start()
         self.end()

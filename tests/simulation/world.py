@@ -97,6 +97,7 @@ class World:
         self.after_commit: Callable[[], None] = lambda: None
         self.passed = 0
         self._away_until = 0.0
+        self._paused_until: dict[int, float] = {}
         self.lines: list[str] = []
         self.keeps_lines = False
         self.log = LogBook()
@@ -141,6 +142,15 @@ class World:
         self._graves += [controller, lost]
         for client in self._clients.pop(number, []):
             client.callback(Answer(0, None, ""))
+
+    def pause(self, number: int, seconds: float) -> None:
+        """Stop a controller's process for a while; it wakes with what it believed before."""
+        self._paused_until[number] = self.clock.seconds() + seconds
+        self.clock.callLater(seconds, lambda: None)
+
+    def paused_for(self, number: int) -> float:
+        """The seconds until a controller wakes, 0 when it is awake."""
+        return max(0.0, self._paused_until.get(number, 0.0) - self.clock.seconds())
 
     # Clients.
 
@@ -189,13 +199,20 @@ class World:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing waits but time."""
-        clients = any(self._clients.values())
-        return not self._waiting and self.postgres.owner is None and not clients
+        """Whether nothing waits but time, and those who sleep."""
+        awake = [gate for gate in self._waiting if not self.paused_for(gate.controller)]
+        clients = any(
+            waiting and not self.paused_for(number) for number, waiting in self._clients.items()
+        )
+        return not awake and self.postgres.owner is None and not clients
 
     def step(self) -> None:
         """One gate, or the next timer."""
-        ready = [gate for gate in self._waiting if gate.is_ready()]
+        ready = [
+            gate
+            for gate in self._waiting
+            if gate.is_ready() and not self.paused_for(gate.controller)
+        ]
         if ready:
             gate = ready[0] if len(ready) == 1 else self.chance.choice(ready)
             self._waiting.remove(gate)

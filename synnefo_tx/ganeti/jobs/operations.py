@@ -130,7 +130,7 @@ class Jobs:
         except RapiRefused as error:
             self.log.warn("cluster {backend}: {error}", backend=intent.backend, error=str(error))
             async with self._database.transaction("intent-unclaim") as tx:
-                await JobStore(tx).unclaim(intent.id)
+                await JobStore(tx).unclaim(intent)
         except RapiUnanswered as error:
             self.log.warn(
                 "cluster {backend} did not answer for intent {intent}: {error}",
@@ -139,7 +139,7 @@ class Jobs:
                 error=str(error),
             )
             async with self._database.transaction("intent-unanswered") as tx:
-                await JobStore(tx).release_claim(intent.id)
+                await JobStore(tx).release_claim(intent)
         else:
             await self._record(intent, job_id)
 
