@@ -27,7 +27,7 @@ def each(name: str, runs: Iterable[Callable[[], object]]) -> int:
 
 
 def tell(line: str) -> None:
-    """Print, also from a worker of trial, whose own output goes to a file."""
+    """Print, and write to a file below trial's folder, which ``make test`` prints at its end."""
     sys.stdout.write(line + "\n")
     with Path("simulation.log").open("a") as stream:
         stream.write(line + "\n")
