@@ -17,9 +17,11 @@ from synnefo_tx.compute.flavors.operations import Flavors
 from synnefo_tx.compute.flavors.routes import FlavorRoutes
 from synnefo_tx.compute.images.operations import Images
 from synnefo_tx.compute.images.routes import ImageRoutes
+from synnefo_tx.compute.networks.administration import NetworkAdministration
 from synnefo_tx.compute.networks.events import NetworkEvents
 from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.routes import NetworkRoutes
+from synnefo_tx.compute.pools.operations import Pools
 from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
@@ -95,6 +97,8 @@ class ComputeParts:
     flavors: Flavors
     images: Images
     networks: Networks
+    network_administration: NetworkAdministration
+    pools: Pools
     ports: Ports
     parameters: Parameters
     servers: Servers
@@ -179,7 +183,7 @@ def build_compute(
 ) -> ComputeParts:
     """Servers and what they are made of."""
     own, quota, jobs = settings.compute, identity.quota, ganeti.jobs
-    images = Images(database)
+    images = Images(database, edges.new_id)
     networks = Networks(database, quota, jobs, own, edges.new_id)
     ports = Ports(database, networks, own.nics_per_instance_max)
     parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
@@ -196,6 +200,8 @@ def build_compute(
         flavors=Flavors(database),
         images=images,
         networks=networks,
+        network_administration=NetworkAdministration(database, networks, jobs),
+        pools=Pools(database, own),
         ports=ports,
         parameters=parameters,
         servers=servers,
