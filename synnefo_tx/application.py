@@ -26,6 +26,7 @@ from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
 from synnefo_tx.compute.servers.events import ServerEvents
+from synnefo_tx.compute.servers.inspection import ServerInspection
 from synnefo_tx.compute.servers.operations import Servers
 from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
 from synnefo_tx.compute.servers.reconcile import Reconciliation
@@ -106,6 +107,7 @@ class ComputeParts:
     consoles: ServerConsoles
     events: ServerEvents
     network_events: NetworkEvents
+    inspection: ServerInspection
     reconciliation: Reconciliation
     usage: ServerUsage
     tickets: Tickets
@@ -209,6 +211,7 @@ def build_compute(
         consoles=consoles,
         events=events,
         network_events=NetworkEvents(database, networks),
+        inspection=ServerInspection(database, servers, ganeti.backends, own.backend_prefix_id),
         reconciliation=Reconciliation(database, events, ganeti.backends, own.backend_prefix_id),
         usage=ServerUsage(),
         tickets=tickets,

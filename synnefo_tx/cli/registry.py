@@ -14,6 +14,9 @@ from synnefo_tx.compute.flavors.commands import (
 from synnefo_tx.compute.images.commands import ImageList, ImageRegister
 from synnefo_tx.compute.networks.commands import NetworkCreate, NetworkList, NetworkRemove
 from synnefo_tx.compute.pools.commands import PoolCreate, PoolList
+from synnefo_tx.compute.servers.commands import ServerList, ServerShow
+from synnefo_tx.compute.servers.inspect_commands import ServerInspect
+from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, ReconcileServers
 from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, ResourceList, ResourceModify
@@ -37,8 +40,13 @@ COMMANDS: tuple[type[Command], ...] = (
     ProjectList,
     ProjectShow,
     QuotaList,
+    ReconcileResources,
+    ReconcileServers,
     ResourceList,
     ResourceModify,
+    ServerInspect,
+    ServerList,
+    ServerShow,
     UserAdd,
     UserList,
     UserModify,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from synnefo_tx.caller import OPERATOR
+from synnefo_tx.compute.changes import EVER
 from synnefo_tx.compute.networks import rules
 from synnefo_tx.compute.networks.model import BackendNetwork, Network, NetworkDraft, NetworkUse
 from synnefo_tx.compute.networks.operations import Networks
@@ -14,7 +14,6 @@ from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.store import all_backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 
-EVER = datetime(1970, 1, 1, tzinfo=UTC)
 CIDR_PREFIX_MIN = 8
 
 
