@@ -53,9 +53,12 @@ from synnefo_tx.operation.gauges import Gauges
 from synnefo_tx.operation.health import Health, Unwell
 from synnefo_tx.operation.routes import OperationRoutes
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.misses import Misses
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
+
+MISSES_WINDOW_SECONDS = 300.0
 
 
 @frozen
@@ -239,7 +242,8 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/network/v2.0",
         NetworkRoutes(compute.networks, compute.ports, settings.compute, f"{url}/network/v2.0"),
     )
-    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters))
+    misses = Misses(clock, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS)
+    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, misses))
 
 
 def _ask_parts(health: Health, app: Application) -> None:

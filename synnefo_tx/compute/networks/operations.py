@@ -241,14 +241,8 @@ class Networks:
             await store.modify(id, destroying=True)
             drafts = []
             for copy in await store.copies(network.id):
-                wanted = rules.remove_intents(
-                    id,
-                    copy.backend,
-                    (await BackendStore(tx).get(copy.backend)).node_groups,
-                    self._settings.backend_prefix_id,
-                    self._new_id,
-                    self._settings.job_limit_seconds,
-                )
+                groups = (await BackendStore(tx).get(copy.backend)).node_groups
+                wanted = self._jobs_of(id, copy.backend).remove(groups)
                 for draft in wanted:
                     await JobStore(tx).insert_intent(draft, request_id.get())
                 intents = [draft.id for draft in wanted]
@@ -289,16 +283,19 @@ class Networks:
             raise Conflict("The network is being removed")
         if not made and copy.state != "ERROR":
             return list(copy.intents)
-        drafts = rules.add_intents(
-            network,
-            backend,
-            (await BackendStore(tx).get(backend)).node_groups,
-            self._settings.backend_prefix_id,
-            self._new_id,
-            self._settings.job_limit_seconds,
-        )
+        groups = (await BackendStore(tx).get(backend)).node_groups
+        drafts = self._jobs_of(network.id, backend).add(network, groups)
         for draft in drafts:
             await JobStore(tx).insert_intent(draft, request_id.get())
         intents = [draft.id for draft in drafts]
         await store.set_copy(network.id, backend, "PENDING", intents)
         return intents
+
+    def _jobs_of(self, network: int, backend: int) -> rules.NetworkJobs:
+        return rules.NetworkJobs(
+            network,
+            backend,
+            self._settings.backend_prefix_id,
+            self._settings.job_limit_seconds,
+            self._new_id,
+        )

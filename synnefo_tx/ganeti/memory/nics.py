@@ -132,7 +132,6 @@ def change_nics(
 ) -> tuple[list[Nic], Results]:
     """The NICs after ``op["nics"]``, and what the job reports. Raises OpFailed."""
     after, results = list(nics), Results()
-    done: Results = []
     for change in run.op["nics"]:
         action, params = change[0], change[-1]
         identifier = change[1] if len(change) == 3 else -1
@@ -140,19 +139,20 @@ def change_nics(
             check_names([params], after)
             check_spec(run.cluster, params)
             nic = make_nic(run, params, node, [*nics, *after], len(after))
-            results.append([f"nic.{len(after)}", _added(run.cluster, nic)])
+            label = f"nic.{len(after)}"
+            results.append([label, _added(run.cluster, nic)])
             after.append(nic)
-            done = [[f"nic.{len(after) - 1}", "hotplug:done"]]
         elif action == "remove":
             at = find_index("NIC", after, identifier)
             del after[at]
-            results.append([f"NIC/{at}", "remove"])
-            done = [[f"NIC/{at}", "hotplug:done"]]
+            label = f"NIC/{at}"
+            results.append([label, "remove"])
         else:
             at = find_index("NIC", after, identifier)
-            after[at], done = _modified(run, after, at, params), []
+            after[at], label = _modified(run, after, at, params), ""
             results += _modification(after[at], at, params)
-        results += done if hotplug else []
+        if hotplug and label:
+            results.append([label, run.hotplug()])
     return after, results
 
 

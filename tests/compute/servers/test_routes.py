@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+from synnefo_tx.faults import ItemNotFound
+from synnefo_tx.ganeti.memory import Fault, JobFault
+from synnefo_tx.settings import Compute, Settings
 from tests.support.cloud import IMAGE, CloudHttpTestCase
 
 SERVERS = "/compute/v2.0/servers"
@@ -180,6 +183,8 @@ class ServerRouteTests(CloudHttpTestCase):
 
     async def test_parameters(self) -> None:
         """One-time parameters are read once over HTTP; a guess is a 404 that tells nothing."""
+        # The job waits, so that the test reads before the cluster's own installer does.
+        self.ganeti["alpha"].faults.add(Fault(JobFault.STAYS_QUEUED, opcode="OP_INSTANCE_CREATE"))
         answer = await self.post(adminPass="Secret12345")
         rows = await self.database.read(
             "SELECT arguments FROM intents WHERE call = 'create_instance'"
@@ -199,7 +204,6 @@ class ServerRouteTests(CloudHttpTestCase):
         self.assertEqual(answer.json["server"]["adminPass"], "Secret12345")
         sealed = await self.database.read("SELECT count(*) FROM server_params")
         self.assertEqual(sealed, [(0,)])
-        self.ganeti["alpha"].stop()
 
     async def test_health_and_metrics(self) -> None:
         """Health asks each part; metrics count requests by endpoint and status."""
@@ -211,3 +215,32 @@ class ServerRouteTests(CloudHttpTestCase):
         self.assertIn('endpoint="POST /compute/v2.0/servers",status="202"', text)
         self.assertIn("synnefo_database_busy", text)
         self.assertNotIn("Secret", json.dumps(text))
+
+
+class GuessedParametersTests(CloudHttpTestCase):
+    settings = Settings(compute=Compute(vmapi_nodes_only=True, vmapi_misses_max=3))
+
+    async def test_guesses(self) -> None:
+        """Who guesses is held off with a 429 that says for how long."""
+        path = "/vmapi/v1.0/server-params/guess"
+        statuses = [(await self.request("GET", path, token=None)).status for _ in range(5)]
+        self.assertEqual(statuses, [404, 404, 404, 429, 429])
+        answer = await self.request("GET", path, token=None)
+        self.assertGreater(int(answer.header("Retry-After")), 0)
+
+    async def test_nodes_only(self) -> None:
+        """With the setting, parameters are given to nodes of the server's cluster only."""
+        self.ganeti["alpha"].faults.add(Fault(JobFault.STAYS_QUEUED, opcode="OP_INSTANCE_CREATE"))
+        await self.request(
+            "POST",
+            SERVERS,
+            {"server": {"name": "n", "flavorRef": self.flavor, "imageRef": IMAGE}},
+        )
+        rows = await self.database.read(
+            "SELECT arguments FROM intents WHERE call = 'create_instance'"
+        )
+        id = rows[0][0]["osparams"]["config_url"].rpartition("/")[2]
+        parameters = self.app.compute.parameters
+        with self.assertRaises(ItemNotFound):
+            await parameters.read(id, "192.0.2.99")
+        self.assertIn(b"img_passwd", await parameters.read(id, "127.0.0.1"))
