@@ -12,17 +12,21 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
+from synnefo_tx.compute.backends.operations import BackendUses
 from synnefo_tx.compute.flavors.operations import Flavors
 from synnefo_tx.compute.flavors.routes import FlavorRoutes
 from synnefo_tx.compute.images.operations import Images
 from synnefo_tx.compute.images.routes import ImageRoutes
+from synnefo_tx.compute.networks.administration import NetworkAdministration
 from synnefo_tx.compute.networks.events import NetworkEvents
 from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.routes import NetworkRoutes
+from synnefo_tx.compute.pools.operations import Pools
 from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
 from synnefo_tx.compute.servers.events import ServerEvents
+from synnefo_tx.compute.servers.inspection import ServerInspection
 from synnefo_tx.compute.servers.operations import Servers
 from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
 from synnefo_tx.compute.servers.reconcile import Reconciliation
@@ -93,9 +97,12 @@ class GanetiParts:
 class ComputeParts:
     """Servers and what they are made of."""
 
+    backends: BackendUses
     flavors: Flavors
     images: Images
     networks: Networks
+    network_administration: NetworkAdministration
+    pools: Pools
     ports: Ports
     parameters: Parameters
     servers: Servers
@@ -103,6 +110,7 @@ class ComputeParts:
     consoles: ServerConsoles
     events: ServerEvents
     network_events: NetworkEvents
+    inspection: ServerInspection
     reconciliation: Reconciliation
     usage: ServerUsage
     tickets: Tickets
@@ -181,7 +189,7 @@ def build_compute(
 ) -> ComputeParts:
     """Servers and what they are made of."""
     own, quota, jobs = settings.compute, identity.quota, ganeti.jobs
-    images = Images(database)
+    images = Images(database, edges.new_id)
     networks = Networks(database, quota, jobs, own, edges.new_id)
     ports = Ports(database, networks, own.nics_per_instance_max)
     parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
@@ -194,9 +202,12 @@ def build_compute(
         database, servers, ganeti.backends, tickets, identity.active, edges.clock, settings
     )
     return ComputeParts(
+        backends=BackendUses(database, ganeti.backends),
         flavors=Flavors(database),
         images=images,
         networks=networks,
+        network_administration=NetworkAdministration(database, networks, jobs),
+        pools=Pools(database, own),
         ports=ports,
         parameters=parameters,
         servers=servers,
@@ -204,6 +215,7 @@ def build_compute(
         consoles=consoles,
         events=events,
         network_events=NetworkEvents(database, networks),
+        inspection=ServerInspection(database, servers, ganeti.backends, own.backend_prefix_id),
         reconciliation=Reconciliation(database, events, ganeti.backends, own.backend_prefix_id),
         usage=ServerUsage(),
         tickets=tickets,

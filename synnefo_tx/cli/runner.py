@@ -25,10 +25,19 @@ from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.db.embedded import EmbeddedError
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.faults import Fault
+from synnefo_tx.ganeti.model import RapiFailure
 from synnefo_tx.service import CannotStart
 from synnefo_tx.settings import Settings, SettingsError
 
-KNOWN_ERRORS = (Fault, SettingsError, SchemaError, EmbeddedError, CannotStart, OSError)
+KNOWN_ERRORS = (
+    Fault,
+    RapiFailure,
+    SettingsError,
+    SchemaError,
+    EmbeddedError,
+    CannotStart,
+    OSError,
+)
 FAILED = 1
 
 Open = Callable[..., AbstractAsyncContextManager[Context]]
@@ -62,13 +71,15 @@ async def execute(
     reactor: Any,
     out: Output,
 ) -> int:
-    """Run the chosen command; the exit status."""
+    """Run the chosen command; the exit status. What a failing one has said is written too."""
     command: Command = options.command
     try:
         command.prepare(options, terminal)
         async with open_application(loaded, reactor, needs_schema=command.needs_schema) as app:
-            await command.run(app, options, out)
-        out.finish()
+            try:
+                await command.run(app, options, out)
+            finally:
+                out.finish()
     except Exception as error:
         _report(command, error, options, out)
         return FAILED

@@ -60,6 +60,17 @@ def canonical_fingerprint(text: str) -> str:
     return "SHA256:" + ":".join(digits[at : at + 2] for at in range(0, 64, 2))
 
 
+def read_authorities(pem: str) -> list[Certificate]:
+    """The certificates in a PEM text. Raises ValueError when there is none, or one is broken."""
+    try:
+        found = [Certificate.loadPEM(each.encode()) for each in _PEM.findall(pem)]
+    except crypto.Error:
+        raise ValueError("a certificate of the authority is broken") from None
+    if not found:
+        raise ValueError("the authority holds no PEM certificate")
+    return found
+
+
 def certificate_fingerprint(certificate: crypto.X509) -> str:
     """The certificate's SHA-256 fingerprint, as ``canonical_fingerprint`` spells it."""
     return canonical_fingerprint(certificate.digest("sha256").decode("ascii"))
@@ -100,10 +111,8 @@ def _verification(endpoint: ClusterEndpoint) -> IOpenSSLClientConnectionCreator:
         raise ValueError(f"cluster {endpoint.name} needs either an authority or a fingerprint")
     if endpoint.fingerprint_sha256 is not None:
         return _Pinned(endpoint.fingerprint_sha256)
-    authorities = [Certificate.loadPEM(pem.encode()) for pem in _PEM.findall(endpoint.ca_pem or "")]
-    if not authorities:
-        raise ValueError(f"the authority of cluster {endpoint.name} holds no PEM certificate")
-    return optionsForClientTLS(endpoint.host, trustRoot=trustRootFromCertificates(authorities))
+    authorities = trustRootFromCertificates(read_authorities(endpoint.ca_pem or ""))
+    return optionsForClientTLS(endpoint.host, trustRoot=authorities)
 
 
 @implementer(IHandshakeListener)

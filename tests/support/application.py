@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import secrets
 import uuid
 from contextlib import asynccontextmanager
+from typing import Any
 
 from attrs import frozen
 from twisted.internet import reactor
@@ -62,14 +64,28 @@ class CommandTestCase(DatabaseTestCase):
         await super().setUp()
         self.app = build(self.database)
 
-    async def command(self, *argv: str, typed: str = "") -> Ran:
-        """Run ``snf-manage`` with arguments; ``typed`` is what standard input gives."""
+    async def command(self, *argv: str, typed: str = "", interactive: bool = False) -> Ran:
+        """Run ``snf-manage`` with arguments; ``typed`` is what standard input gives, which is a
+        terminal if ``interactive``."""
         stdout, stderr = io.StringIO(), io.StringIO()
         options = parser_of(COMMANDS).parse_args(argv)
-        terminal = Terminal(io.StringIO(typed).readline)
+        terminal = Terminal(io.StringIO(typed).readline, lambda: interactive)
         out = Output(stdout, stderr, options.output_format)
         status = await execute(options, terminal, self._open, Settings(), reactor, out)
         return Ran(status, stdout.getvalue(), stderr.getvalue())
+
+    async def records(self, *argv: str) -> Any:
+        """What a command that must succeed says as JSON."""
+        ran = await self.command(*argv, "--output-format", "json")
+        self.assertEqual(ran.status, 0, ran.err)
+        return json.loads(ran.out)
+
+    async def refusal(self, *argv: str, typed: str = "", interactive: bool = False) -> str:
+        """The one line that a command says which must fail and say nothing else."""
+        ran = await self.command(*argv, typed=typed, interactive=interactive)
+        self.assertEqual((ran.status, ran.out), (1, ""), ran.err)
+        self.assertNotIn("unexpected", ran.err)
+        return ran.err.splitlines()[-1]
 
     @asynccontextmanager
     async def _open(self, settings, reactor, *, needs_schema):

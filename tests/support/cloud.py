@@ -25,6 +25,7 @@ from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 from tests.support.accounts import InPlace
+from tests.support.application import CommandTestCase
 from tests.support.database import DatabaseTestCase
 from tests.support.http import Answer, request
 from tests.support.identity import make_user
@@ -160,6 +161,10 @@ class CloudTestCase(DatabaseTestCase):
 
     def instances(self, name: str = "alpha") -> dict:
         return dict(self.ganeti[name].cluster.store.instances)
+
+
+class CloudCommandTestCase(CloudTestCase, CommandTestCase):
+    """A cloud, and commands on it."""
 
 
 class CloudHttpTestCase(CloudTestCase):

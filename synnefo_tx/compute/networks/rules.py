@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any
 
 from attrs import frozen
 
-from synnefo_tx.compute.networks.model import Network
+from synnefo_tx.compute.networks.model import TYPES, Network, NetworkDraft
+from synnefo_tx.compute.pools.rules import MAC_PREFIX
 from synnefo_tx.faults import BadRequest, RequestEntityTooLarge
 from synnefo_tx.ganeti.jobs.model import Draft
 from synnefo_tx.ganeti.requests import connect_body, network_body, network_name
 
 NAME_MAX = 128
 CIDR_PREFIX_MAX = 29
+# What Ganeti takes as a tag (objects.TaggableObject), which links keep to as well.
+GANETI_WORD = re.compile(r"[\w.+*/:@-]{1,128}", re.ASCII)
 
 
 def check_name(name: str, maximum: int = NAME_MAX) -> str:
@@ -24,6 +28,25 @@ def check_name(name: str, maximum: int = NAME_MAX) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         raise BadRequest("name must not hold control characters")
     return name
+
+
+def check_draft(draft: NetworkDraft) -> None:
+    """Raise BadRequest for what the operator asks that cannot be (operations reference §2.3)."""
+    check_name(draft.name)
+    if draft.type not in TYPES:
+        raise BadRequest(f"type must be one of {', '.join(sorted(TYPES))}")
+    if draft.user is not None and draft.floating_ip_pool:
+        raise BadRequest("Only a public network gives floating IPs")
+    if draft.subnet is None:
+        if draft.gateway is not None or draft.dhcp:
+            raise BadRequest("A gateway and DHCP need a subnet")
+        if draft.type == "IP_LESS_ROUTED":
+            raise BadRequest("A network of type IP_LESS_ROUTED needs a subnet")
+    if draft.mac_prefix is not None and not MAC_PREFIX.fullmatch(draft.mac_prefix):
+        raise BadRequest("A MAC prefix has five hexadecimal digits such as aa:00:0")
+    for text in ((draft.link,) if draft.link is not None else ()) + (draft.tags or ()):
+        if not GANETI_WORD.fullmatch(text):
+            raise BadRequest(f"{text!r} can be no link and no tag")
 
 
 def check_cidr(text: str, prefix_min: int) -> IPv4Network:

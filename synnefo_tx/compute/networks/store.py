@@ -57,6 +57,11 @@ DELETE FROM pool_items WHERE pool IN (
 """
 DELETE_POOLS = "DELETE FROM pools WHERE subnet IN (SELECT id FROM subnets WHERE network = %(id)s)"
 HAS_PORTS = "SELECT EXISTS (SELECT FROM ports WHERE network = %(id)s)"
+USES = """
+SELECT n.id, (SELECT count(DISTINCT server) FROM ports p WHERE p.network = n.id),
+ (SELECT array_agg(c.backend ORDER BY c.backend) FROM backend_networks c WHERE c.network = n.id)
+FROM networks n
+"""
 COPY_COLUMNS = "network, backend, state, intents::text[]"
 COPIES = f"""
 SELECT {COPY_COLUMNS} FROM backend_networks WHERE network = %(network)s ORDER BY backend FOR UPDATE
@@ -99,6 +104,12 @@ async def list_networks(
     networks = [from_row(row) for row in rows]
     subnets = await database.read(SUBNETS, {"networks": [each.id for each in networks]})
     return _with_subnets(networks, subnets)
+
+
+async def network_uses(database: Database) -> dict[int, tuple[int, tuple[int, ...]]]:
+    """(servers on it, backends that have it) of every network, deleted ones too."""
+    rows = await database.read(USES)
+    return {id: (servers, tuple(backends or ())) for id, servers, backends in rows}
 
 
 class NetworkStore:

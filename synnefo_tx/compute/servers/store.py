@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from synnefo_tx.compute.servers.model import NicView, Server, ServerView, Volume
+from synnefo_tx.compute.flavors.model import VolumeType
+from synnefo_tx.compute.servers.model import NicView, Server, ServerView, Volume, VolumeDetails
 from synnefo_tx.db.pool import Database, Row, Transaction
 
 COLUMNS = """s.id, s.name, s.userid::text, s.project::text, s.backend, s.flavor, s.image,
@@ -34,6 +35,8 @@ LOCK = FIND + " FOR UPDATE"
 LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE"
 OF_BACKEND = f"SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted"
 OPERSTATES = "SELECT id, operstate FROM servers WHERE id = ANY (%(ids)s)"
+BY_BACKEND = "SELECT backend, count(*) FROM servers WHERE NOT deleted GROUP BY backend"
+BY_FLAVOR = "SELECT flavor, count(*) FROM servers WHERE NOT deleted GROUP BY flavor"
 DIAGNOSTICS = """
 SELECT level, source, message, details, created FROM server_diagnostics
 WHERE server = %(server)s ORDER BY id DESC LIMIT 100
@@ -90,6 +93,12 @@ VOLUMES = """
 SELECT id, size_gib, status, deleted FROM volumes WHERE server = %(server)s AND NOT deleted
 ORDER BY index FOR UPDATE
 """
+VOLUME_DETAILS = """
+SELECT v.id, v.name, v.index, v.size_gib, t.id, t.name, t.disk_template, t.deleted, v.status,
+ v.source
+FROM volumes v JOIN volume_types t ON t.id = v.volume_type
+WHERE v.server = %(server)s AND NOT v.deleted ORDER BY v.index
+"""
 SET_VOLUMES = """
 UPDATE volumes SET status = %(status)s, deleted = (%(status)s = 'DELETED'), updated = synnefo_now()
 WHERE server = %(server)s AND NOT deleted
@@ -136,6 +145,26 @@ async def operstates(database: Database, ids: Sequence[int]) -> dict[int, str]:
 async def of_backend(database: Database, backend: int) -> list[Server]:
     """Live servers of a backend."""
     return [from_row(row) for row in await database.read(OF_BACKEND, {"backend": backend})]
+
+
+async def count_by_backend(database: Database) -> dict[int, int]:
+    """How many live servers each backend has; those without any are left out."""
+    return dict(await database.read(BY_BACKEND))
+
+
+async def count_by_flavor(database: Database) -> dict[int, int]:
+    """How many live servers have each flavor; those that none has are left out."""
+    return dict(await database.read(BY_FLAVOR))
+
+
+async def volume_details(database: Database, server: int) -> list[VolumeDetails]:
+    """A server's live volumes, root first."""
+    found = []
+    for row in await database.read(VOLUME_DETAILS, {"server": server}):
+        id, name, index, size_gib, *volume_type, status, source = row
+        kind = VolumeType(*volume_type)
+        found.append(VolumeDetails(id, name, index, size_gib, kind, status, source))
+    return found
 
 
 async def diagnostics(database: Database, server: int) -> list[Row]:

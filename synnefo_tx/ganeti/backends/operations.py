@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IAgent
 
-from synnefo_tx.db.pool import Database
-from synnefo_tx.faults import BadRequest, ServiceUnavailable
+from synnefo_tx.db.pool import Database, UniqueViolation
+from synnefo_tx.faults import BadRequest, Conflict, ServiceUnavailable
 from synnefo_tx.ganeti.backends import rules
 from synnefo_tx.ganeti.backends.model import Backend
 from synnefo_tx.ganeti.backends.store import BackendStore, all_backends
@@ -26,12 +26,14 @@ from synnefo_tx.ganeti.rapi import (
     RapiRefused,
     TreqRapi,
 )
+from synnefo_tx.ganeti.tls import canonical_fingerprint, fetch_fingerprint, read_authorities
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Ganeti
 
 AgentFor = Callable[[ClusterEndpoint], IAgent]
 PASSWORD_PURPOSE = "rapi-password"  # noqa: S105 (names what is sealed, is no password)
 NOW = "SELECT synnefo_now()"
+PORT_MAX = 65535
 
 
 @frozen
@@ -42,11 +44,44 @@ class Registration:
     host: str
     port: int
     username: str
-    password: str
-    ca_pem: str | None = None
+    password: str = field(repr=False)
+    ca_pem: str | None = field(default=None, repr=False)
     fingerprint: str | None = None
     hypervisor: str = "kvm"
     public: bool = True
+
+    @property
+    def endpoint(self) -> ClusterEndpoint:
+        """Where the cluster answers."""
+        return ClusterEndpoint(
+            name=self.clustername,
+            host=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            ca_pem=self.ca_pem,
+            fingerprint_sha256=self.fingerprint,
+        )
+
+
+LEADS_TO_CLUSTER = frozenset(
+    ("clustername", "host", "port", "username", "password", "ca_pem", "fingerprint")
+)
+
+
+def checked(wanted: Registration) -> Registration:
+    """The registration with its fingerprint in the one spelling. Raises BadRequest."""
+    if not 1 <= wanted.port <= PORT_MAX:
+        raise BadRequest(f"port must be between 1 and {PORT_MAX}")
+    if (wanted.ca_pem is None) == (wanted.fingerprint is None):
+        raise BadRequest("a cluster is known either by its authority or by its fingerprint")
+    try:
+        if wanted.fingerprint is not None:
+            return evolve(wanted, fingerprint=canonical_fingerprint(wanted.fingerprint))
+        read_authorities(wanted.ca_pem or "")
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    return wanted
 
 
 class Backends:
@@ -79,16 +114,20 @@ class Backends:
         """Every backend."""
         return await all_backends(self._database)
 
+    async def get(self, id: int) -> Backend:
+        """One backend; raises ItemNotFound."""
+        async with self._database.transaction("backend-read") as tx:
+            return await BackendStore(tx).get(id)
+
     async def rapi(self, backend: int) -> Rapi:
         """The client of a backend, made anew when its address or credentials changed.
 
         Raises RapiRefused for an unknown backend or one that is offline.
         """
-        async with self._database.transaction("backend-read") as tx:
-            row = await BackendStore(tx).get(backend)
+        row = await self.get(backend)
         if row.offline:
             raise RapiRefused(f"{row.clustername} is marked offline")
-        endpoint = self._endpoint(row)
+        endpoint = self._registration(row).endpoint
         known = self._clients.get(backend)
         if known is None or known[0] != endpoint:
             known = self._clients[backend] = (endpoint, self._client(endpoint))
@@ -97,16 +136,26 @@ class Backends:
     def _client(self, endpoint: ClusterEndpoint) -> Rapi:
         return TreqRapi(self._agent_for(endpoint), endpoint, self._clock, self._limits)
 
-    def _endpoint(self, row: Backend) -> ClusterEndpoint:
-        return ClusterEndpoint(
-            name=row.clustername,
+    def _registration(self, row: Backend) -> Registration:
+        return Registration(
+            clustername=row.clustername,
             host=row.host,
             port=row.port,
             username=row.username,
             password=self._sealer.open(row.password_sealed, PASSWORD_PURPOSE).decode(),
             ca_pem=row.ca_pem,
-            fingerprint_sha256=row.fingerprint,
+            fingerprint=row.fingerprint,
+            hypervisor=row.hypervisor,
+            public=row.public,
         )
+
+    async def fetch_fingerprint(self, host: str, port: int) -> str:
+        """The fingerprint that a cluster shows now, for an operator to judge; raises
+        ServiceUnavailable."""
+        try:
+            return await fetch_fingerprint(self._clock, host, port)
+        except RapiFailure as error:
+            raise ServiceUnavailable(str(error)) from error
 
     async def check(self, wanted: Registration) -> Json:
         """Read the cluster's own document with the given credentials.
@@ -114,17 +163,8 @@ class Backends:
         Raises BadRequest when they or the name are wrong, ServiceUnavailable when the cluster
         does not answer.
         """
-        endpoint = ClusterEndpoint(
-            name=wanted.clustername,
-            host=wanted.host,
-            port=wanted.port,
-            username=wanted.username,
-            password=wanted.password,
-            ca_pem=wanted.ca_pem,
-            fingerprint_sha256=wanted.fingerprint,
-        )
         try:
-            info = await self._client(endpoint).info()
+            info = await self._client(checked(wanted).endpoint).info()
         except RapiError as error:
             raise BadRequest(f"{wanted.clustername} refused: {error.message}") from error
         except RapiFailure as error:
@@ -136,7 +176,9 @@ class Backends:
         return info
 
     async def add(self, wanted: Registration) -> int:
-        """Store a cluster, drained; its id. Raises Conflict's cousin UniqueViolation."""
+        """Store a cluster, drained; its id. Raises BadRequest, or Conflict when there is one of
+        that name."""
+        wanted = checked(wanted)
         values: Mapping[str, Any] = {
             "clustername": wanted.clustername,
             "host": wanted.host,
@@ -148,8 +190,11 @@ class Backends:
             "hypervisor": wanted.hypervisor,
             "public": wanted.public,
         }
-        async with self._database.transaction("backend-add") as tx:
-            return await BackendStore(tx).insert(values)
+        try:
+            async with self._database.transaction("backend-add") as tx:
+                return await BackendStore(tx).insert(values)
+        except UniqueViolation:
+            raise Conflict(f"there is a backend {wanted.clustername} already") from None
 
     def seal_password(self, password: str) -> bytes:
         """A password as it is stored."""
@@ -161,6 +206,31 @@ class Backends:
             await BackendStore(tx).get(id)
             await BackendStore(tx).modify(id, changes)
             return await BackendStore(tx).get(id)
+
+    async def reconfigure(self, id: int, changes: Mapping[str, Any]) -> Backend:
+        """As ``modify``, but ``password`` is plain, a fingerprint replaces an authority and the
+        other way round, and what leads to the cluster is tried first unless it is offline.
+
+        Raises ItemNotFound, Conflict, and as ``check``.
+        """
+        row = await self.get(id)
+        if changes.keys() & {"ca_pem", "fingerprint"}:
+            changes = {"ca_pem": None, "fingerprint": None, **changes}
+        described = {name: value for name, value in changes.items() if name in LEADS_TO_CLUSTER}
+        if described:
+            wanted = checked(evolve(self._registration(row), **described))
+            if not changes.get("offline", row.offline):
+                await self.check(wanted)
+            changes = {
+                **changes,
+                "fingerprint": wanted.fingerprint,
+                "password_sealed": self.seal_password(wanted.password),
+            }
+        try:
+            return await self.modify(id, changes)
+        except UniqueViolation:
+            name = changes["clustername"]
+            raise Conflict(f"there is a backend {name} already") from None
 
     async def refresh(self, id: int) -> None:
         """Read a cluster's figures, templates, groups and node addresses; raises RapiFailure."""
@@ -181,18 +251,24 @@ class Backends:
             await store.record_reading(id, begun, rules.sum_nodes(nodes), cluster, addresses)
             await store.raise_last_job(id, last_job_id)
 
-    async def each_online(self, work: Callable[[int], Awaitable[object]]) -> None:
-        """Do ``work`` for every backend that is not offline; a failure of one is logged."""
+    async def each_online(self, work: Callable[[int], Awaitable[object]]) -> dict[str, str]:
+        """Do ``work`` for every backend that is not offline; a failure of one is logged.
+
+        Why it failed, by the names of those where it did.
+        """
+        failures = {}
         for backend in await self.list():
             if backend.offline:
                 continue
             try:
                 await work(backend.id)
             except RapiFailure as error:
+                failures[backend.clustername] = str(error)
                 self.log.warn(
                     "cluster {cluster}: {error}", cluster=backend.clustername, error=str(error)
                 )
+        return failures
 
-    async def refresh_all(self) -> None:
-        """Read the figures of every cluster."""
-        await self.each_online(self.refresh)
+    async def refresh_all(self) -> dict[str, str]:
+        """Read the figures of every cluster; why, by name, where that failed."""
+        return await self.each_online(self.refresh)

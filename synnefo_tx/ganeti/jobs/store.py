@@ -66,6 +66,9 @@ OPEN = (
 OF_SUBJECT = f"""
 SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s AND ended IS NULL ORDER BY created
 """
+HISTORY = f"""
+SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s ORDER BY created DESC, id LIMIT %(limit)s
+"""
 JOB_IDS = "SELECT job_id FROM intents WHERE id = ANY (%(ids)s::uuid[]) AND job_id IS NOT NULL"
 OPEN_COUNT = "SELECT count(*) FROM intents WHERE backend = %(backend)s AND ended IS NULL"
 OPEN_COUNTS = """
@@ -92,6 +95,12 @@ async def open_count(database: Database, backend: int) -> int:
 async def open_counts(database: Database) -> list[tuple[int, int, float]]:
     """Backend, count of its open intents, age of the oldest in seconds."""
     return [(row[0], row[1], row[2]) for row in await database.read(OPEN_COUNTS)]
+
+
+async def intents_of(database: Database, subject: str, limit: int) -> list[Intent]:
+    """The latest intents of a subject, ended ones too, newest first."""
+    rows = await database.read(HISTORY, {"subject": subject, "limit": limit})
+    return [from_row(row) for row in rows]
 
 
 class JobStore:

@@ -1,0 +1,1 @@
+"""What servers and networks take of the clusters."""
