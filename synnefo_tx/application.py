@@ -34,6 +34,7 @@ from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.poller import Poller
 from synnefo_tx.identity.catalog.model import Catalog
+from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
@@ -48,9 +49,12 @@ from synnefo_tx.operation.gauges import Gauges
 from synnefo_tx.operation.health import Health, Unwell
 from synnefo_tx.operation.routes import OperationRoutes
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.misses import Misses
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
+
+MISSES_WINDOW_SECONDS = 300.0
 
 
 @frozen
@@ -74,6 +78,7 @@ class IdentityParts:
     logins: Logins
     quota: Quota
     resources: Resources
+    projects: Projects
 
 
 @frozen
@@ -154,6 +159,7 @@ def build_identity(settings: Settings, database: Database, edges: Edges) -> Iden
         logins=Logins(database, tokens, passwords, failures),
         quota=Quota(database),
         resources=Resources(database),
+        projects=Projects(database),
     )
 
 
@@ -225,7 +231,8 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/network/v2.0",
         NetworkRoutes(compute.networks, compute.ports, settings.compute, f"{url}/network/v2.0"),
     )
-    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters))
+    misses = Misses(clock, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS)
+    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, misses))
 
 
 def _ask_parts(health: Health, app: Application) -> None:

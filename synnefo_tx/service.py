@@ -272,3 +272,6 @@ async def sweep(app: Application) -> None:
         await app.compute.tickets.sweep(tx)
     async with app.database.transaction("holdings-sweep") as tx:
         await app.identity.quota.sweep(tx)
+    async with app.database.transaction("tokens-sweep") as tx:
+        await app.identity.tokens.sweep(tx)
+        await app.identity.logins.failures.sweep(tx)

@@ -42,8 +42,10 @@ def _check_text(text: str) -> None:
     """Refuse what JSON can spell and PostgreSQL cannot store."""
     if "\x00" in text:
         raise ValueError("must not hold a NUL character")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("must not hold half a surrogate pair")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not hold half a surrogate pair") from None
 
 
 def _structure_attrs(cls: type[Any]) -> Callable[[Any, Any], Any]:

@@ -59,7 +59,8 @@ def run_trial(name: str, target: str, clusters: list[RealCluster]) -> bool:
     """Run the tests; whether all passed."""
     listed = json.dumps([attrs.asdict(cluster) for cluster in clusters])
     say(f"suite {name}: {target}")
-    command = [sys.executable, "-m", "twisted.trial", f"--temp-directory=_trial_{name}", target]
+    options = [f"--temp-directory=_trial_temp_{name}"]
+    command = [sys.executable, "-m", "twisted.trial", *options, target]
     done = subprocess.run(
         command,
         env={**os.environ, VARIABLE: listed},

@@ -62,6 +62,14 @@ class ClusterSupport(TestCase):
         """The job when it has ended."""
         return await self.until(job_id, lambda job: job.final)
 
+    async def later(self, answer):
+        """What the Deferred gives, letting the cluster's time pass until it does."""
+        for _ in range(JOB_LIMIT_SECONDS * 10):
+            if answer.called:
+                return await answer
+            await self.sleep(LOOK_EVERY_SECONDS)
+        raise AssertionError("no answer")
+
     async def until(self, job_id, condition):
         """The job when it fulfils the condition."""
         waited = 0.0

@@ -46,6 +46,13 @@ class InstanceCases(ClusterSupport):
         )
         self.assertIn(instance["uuid"], [one["uuid"] for one in await self.rapi.instances()])
 
+    async def test_given_mac(self):
+        """A NIC has the MAC that it was given, on a network with a prefix of its own too."""
+        network = await self.network(mac_prefix="aa:00:77")
+        nic = NicSpec(self.name("nic"), network, "10.91.0.4", "aa:00:77:00:00:05")
+        instance = await self.created(nics=[nic])
+        self.assertEqual(instance["nic.macs"], ["aa:00:77:00:00:05"])
+
     async def test_log_of_a_creation(self):
         """The log of a creation tells its steps in order, from which progress is read."""
         job = await self.settle(await self.creation())

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from synnefo_tx.ganeti import requests
 from synnefo_tx.ganeti.memory import CallFault, ClusterConfig, Fault, JobFault, MemoryGaneti
 from synnefo_tx.ganeti.memory.config import NodeConfig
+from synnefo_tx.ganeti.memory.front import MAX_CLIENTS
 from synnefo_tx.ganeti.memory.installer import password_matches
 from synnefo_tx.ganeti.rapi import (
     ClusterEndpoint,
@@ -140,10 +141,10 @@ class CallFaultTests(MemoryCase):
         self.assertEqual(self.result("instances"), [])
         self.assertEqual(len(self.result("instances")), 1)
 
-    def test_twenty_clients(self):
-        """Twenty hang: the next request waits, and is served even if its caller has left."""
-        self.fault(CallFault.HANGS, method="GET", times=20)
-        hanging = [self.call("info") for _ in range(20)]
+    def test_too_many_clients(self):
+        """All places hang: the next request waits, and is served even if its caller has left."""
+        self.fault(CallFault.HANGS, method="GET", times=MAX_CLIENTS)
+        hanging = [self.call("info") for _ in range(MAX_CLIENTS)]
         self.clock.advance(1)
         submission = self.create()
         submission.cancel()
@@ -199,6 +200,18 @@ class JobFaultTests(MemoryCase):
         self.clock.advance(6 * 3600)
         self.assertEqual(self.result("highest_job_id"), 0)
         self.assertEqual([job.archived for job in self.jobs()], [True, True])
+
+    def test_hotplug_fails(self):
+        """The job succeeds and the configuration changes, but the guest keeps its devices."""
+        self.successResultOf(self.create())
+        self.run_jobs()
+        self.fault(JobFault.HOTPLUG_FAILS)
+        nic = ["add", -1, {"name": "n"}]
+        job_id = self.result("modify_instance", "snf-1", {"nics": [nic], "hotplug": True}, "r")
+        self.run_jobs()
+        job = self.result("job", job_id)
+        self.assertEqual((job.status, job.opresult[0][1]), ("success", ["nic.0", "hotplug:failed"]))
+        self.assertEqual(self.result("instance", "snf-1")["nic.names"], ["n"])
 
 
 class InstallerTests(MemoryCase):

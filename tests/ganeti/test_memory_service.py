@@ -61,7 +61,7 @@ class ServiceTests(TestCase):
 
     def start(self, *options):
         child = Child()
-        command = [sys.executable, "-m", "twisted", "--reactor=epoll", "synnefo-memory-ganeti"]
+        command = [sys.executable, "-m", "twisted", "synnefo-memory-ganeti"]
         command += ["--port", str(self.port), "--state", str(self.folder), *options]
         process = reactor.spawnProcess(child, sys.executable, command, env=dict(os.environ))
         child.process = process

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from synnefo_tx.ganeti.rapi import (
     ClusterEndpoint,
     Limits,
+    Rapi,
     RapiError,
     RapiRefused,
     RapiUnanswered,
@@ -251,3 +252,10 @@ class TransportTests(SynchronousTestCase):
     def test_password_is_not_shown(self):
         """The endpoint can be logged: its password is not in its text."""
         self.assertNotIn("secret", repr(ENDPOINT))
+
+    def test_is_a_rapi(self):
+        """The client offers every call of the protocol that others are written against."""
+        client: Rapi = self.rapi
+        calls = {name for name in vars(Rapi) if not name.startswith("_")}
+        self.assertEqual({name for name in calls if not callable(getattr(client, name))}, set())
+        self.assertGreater(len(calls), 20)

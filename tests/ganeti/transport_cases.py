@@ -2,6 +2,8 @@
 
 import json
 
+from twisted.internet.defer import Deferred
+
 from synnefo_tx.ganeti import requests
 from synnefo_tx.ganeti.rapi import RapiError
 from tests.ganeti.cluster_support import REASON, ClusterSupport
@@ -87,3 +89,32 @@ class TransportCases(ClusterSupport):
         with self.assertRaises(RapiError) as caught:
             await self.rapi.modify_instance("x", {"bo<gus": 1}, REASON)
         self.assertIn("'bo<gus'", caught.exception.message)
+
+    async def test_too_many_clients(self):
+        """Twenty-one clients that wait for a job keep all others waiting, until they leave."""
+        job_id = await self.creation(osparams={"os_sleep": "5"})
+        job = await self.until(job_id, lambda job: "running the instance OS" in str(job.oplog))
+        seen = {
+            "fields": ["status"],
+            "previous_job_info": ["running"],
+            "previous_log_serial": len(job.oplog[0]),
+        }
+        path, body = f"/2/jobs/{job_id}/wait", json.dumps(seen).encode()
+        waiting = [Deferred.fromCoroutine(self.raw("GET", path, body)) for _ in range(21)]
+        await self.sleep(1)
+        plain = Deferred.fromCoroutine(self.raw("GET", "/version"))
+        await self.sleep(1)
+        self.assertEqual([plain.called, *(wait.called for wait in waiting)], [False] * 22)
+        self.assertEqual(await self.later(plain), (200, 2))
+        for wait in waiting:
+            self.assertEqual((await self.later(wait))[0], 200)
+        await self.settle(job_id)
+
+    async def test_dry_run(self):
+        """A dry run is checked and changes nothing."""
+        await self.created()
+        path = f"/2/instances/{self.name('vm')}/shutdown?dry-run=1"
+        status, job_id = await self.raw("PUT", path)
+        self.assertEqual((status, (await self.settle(job_id)).status), (200, "success"))
+        instance = await self.rapi.instance(self.name("vm"))
+        self.assertEqual(instance["status"], "running")

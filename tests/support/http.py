@@ -57,8 +57,6 @@ class HttpTestCase(DatabaseTestCase):
         port = reactor.listenTCP(0, self.site.site(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"
-        pool = HTTPConnectionPool(reactor, persistent=False)
-        self._agent = Agent(reactor, connectTimeout=5, pool=pool)
 
     def _authenticate(self, token: str):
         return self.authenticate(token)
@@ -73,15 +71,29 @@ class HttpTestCase(DatabaseTestCase):
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """Make a request; a body that is no bytes is sent as JSON."""
-        sent = dict(headers or {})
-        if token is not None:
-            sent["X-Auth-Token"] = token
-        data = body
-        if body is not None and not isinstance(body, bytes):
-            data = json.dumps(body).encode()
-            sent.setdefault("Content-Type", "application/json")
-        response = await treq.request(
-            method, self.url + path, data=data, headers=sent, agent=self._agent, timeout=30
-        )
-        content: Deferred[bytes] = treq.content(response)
-        return Answer(response.code, response.headers, await content)
+        return await request(self.url, method, path, body, token=token, headers=headers)
+
+
+async def request(
+    url: str,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """Make a request on a connection of its own; a body that is no bytes is sent as JSON."""
+    sent = dict(headers or {})
+    if token is not None:
+        sent["X-Auth-Token"] = token
+    data = body
+    if body is not None and not isinstance(body, bytes):
+        data = json.dumps(body).encode()
+        sent.setdefault("Content-Type", "application/json")
+    agent = Agent(reactor, connectTimeout=5, pool=HTTPConnectionPool(reactor, persistent=False))
+    response = await treq.request(
+        method, url + path, data=data, headers=sent, agent=agent, timeout=30
+    )
+    content: Deferred[bytes] = treq.content(response)
+    return Answer(response.code, response.headers, await content)

@@ -13,6 +13,7 @@ from synnefo_tx.compute.pools.rules import bridge_at, mac_prefix_at, usable_rang
 from synnefo_tx.compute.pools.store import PoolStore
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, Forbidden, ItemNotFound, ServiceUnavailable
+from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.requests import link_name
@@ -206,14 +207,8 @@ class Networks:
             await store.modify(id, destroying=True)
             drafts = []
             for copy in await store.copies(network.id):
-                wanted = rules.remove_intents(
-                    id,
-                    copy.backend,
-                    await store.groups(copy.backend),
-                    self._settings.backend_prefix_id,
-                    self._new_id,
-                    self._settings.job_limit_seconds,
-                )
+                groups = (await BackendStore(tx).get(copy.backend)).node_groups
+                wanted = self._jobs_of(id, copy.backend).remove(groups)
                 for draft in wanted:
                     await JobStore(tx).insert_intent(draft, request_id.get())
                 intents = [draft.id for draft in wanted]
@@ -254,16 +249,19 @@ class Networks:
             raise Conflict("The network is being removed")
         if not made and copy.state != "ERROR":
             return list(copy.intents)
-        drafts = rules.add_intents(
-            network,
-            backend,
-            await store.groups(backend),
-            self._settings.backend_prefix_id,
-            self._new_id,
-            self._settings.job_limit_seconds,
-        )
+        groups = (await BackendStore(tx).get(backend)).node_groups
+        drafts = self._jobs_of(network.id, backend).add(network, groups)
         for draft in drafts:
             await JobStore(tx).insert_intent(draft, request_id.get())
         intents = [draft.id for draft in drafts]
         await store.set_copy(network.id, backend, "PENDING", intents)
         return intents
+
+    def _jobs_of(self, network: int, backend: int) -> rules.NetworkJobs:
+        return rules.NetworkJobs(
+            network,
+            backend,
+            self._settings.backend_prefix_id,
+            self._settings.job_limit_seconds,
+            self._new_id,
+        )

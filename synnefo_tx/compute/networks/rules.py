@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any
 
+from attrs import frozen
+
 from synnefo_tx.compute.networks.model import Network
 from synnefo_tx.faults import BadRequest, RequestEntityTooLarge
 from synnefo_tx.ganeti.jobs.model import Draft
@@ -63,80 +65,66 @@ def ganeti_tags(network: Network) -> list[str]:
     return [*tags, "public" if network.public else "private"]
 
 
-def add_intents(
-    network: Network,
-    backend: int,
-    groups: Sequence[str],
-    prefix: str,
-    new_id: Callable[[], str],
-    limit_seconds: float,
-) -> list[Draft]:
-    """What brings a network to a cluster: create it, then connect it to every node group."""
-    name = network_name(network.id, prefix)
-    v4, v6 = network.subnet_of_version(4), network.subnet_of_version(6)
-    body = network_body(
-        name,
-        cidr=v4.cidr if v4 else None,
-        gateway=v4.gateway if v4 else None,
-        cidr6=v6.cidr if v6 else None,
-        gateway6=v6.gateway if v6 else None,
-        mac_prefix=network.mac_prefix + "0",
-        tags=ganeti_tags(network),
-    )
+@frozen
+class NetworkJobs:
+    """Drafts what a cluster is asked about one network."""
 
-    def draft(opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...]) -> Draft:
+    network: int
+    backend: int
+    prefix: str
+    limit_seconds: float
+    new_id: Callable[[], str]
+
+    def add(self, network: Network, groups: Sequence[str]) -> list[Draft]:
+        """What brings the network there: create it, then connect it to every node group."""
+        create = self._draft("OP_NETWORK_ADD", "create_network", self._body(network))
+        connects = [
+            self._draft(
+                "OP_NETWORK_CONNECT",
+                "connect_network",
+                connect_body(group, mode=network.mode, link=network.link or ""),
+                (create.id,),
+            )
+            for group in groups
+        ]
+        return [create, *connects]
+
+    def remove(self, groups: Sequence[str]) -> list[Draft]:
+        """What removes it: disconnect every node group, then delete."""
+        disconnects = [
+            self._draft("OP_NETWORK_DISCONNECT", "disconnect_network", {"group": group})
+            for group in groups
+        ]
+        after = tuple(each.id for each in disconnects)
+        return [*disconnects, self._draft("OP_NETWORK_REMOVE", "delete_network", {}, after)]
+
+    @property
+    def _name(self) -> str:
+        return network_name(self.network, self.prefix)
+
+    def _body(self, network: Network) -> dict[str, Any]:
+        v4, v6 = network.subnet_of_version(4), network.subnet_of_version(6)
+        return network_body(
+            self._name,
+            cidr=v4.cidr if v4 else None,
+            gateway=v4.gateway if v4 else None,
+            cidr6=v6.cidr if v6 else None,
+            gateway6=v6.gateway if v6 else None,
+            mac_prefix=network.mac_prefix + "0",
+            tags=ganeti_tags(network),
+        )
+
+    def _draft(
+        self, opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...] = ()
+    ) -> Draft:
         return Draft(
-            id=new_id(),
-            backend=backend,
-            subject=f"network:{network.id}",
-            instance=name,
+            id=self.new_id(),
+            backend=self.backend,
+            subject=f"network:{self.network}",
+            instance=self._name,
             opcode=opcode,
             call=call,
             arguments=arguments,
             after=after,
-            limit_seconds=limit_seconds,
+            limit_seconds=self.limit_seconds,
         )
-
-    create = draft("OP_NETWORK_ADD", "create_network", body, ())
-    connects = [
-        draft(
-            "OP_NETWORK_CONNECT",
-            "connect_network",
-            connect_body(group, mode=network.mode, link=network.link or ""),
-            (create.id,),
-        )
-        for group in groups
-    ]
-    return [create, *connects]
-
-
-def remove_intents(
-    network: int,
-    backend: int,
-    groups: Sequence[str],
-    prefix: str,
-    new_id: Callable[[], str],
-    limit_seconds: float,
-) -> list[Draft]:
-    """What removes a network from a cluster: disconnect every node group, then delete."""
-    name = network_name(network, prefix)
-
-    def draft(opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...]) -> Draft:
-        return Draft(
-            id=new_id(),
-            backend=backend,
-            subject=f"network:{network}",
-            instance=name,
-            opcode=opcode,
-            call=call,
-            arguments=arguments,
-            after=after,
-            limit_seconds=limit_seconds,
-        )
-
-    disconnects = [
-        draft("OP_NETWORK_DISCONNECT", "disconnect_network", {"group": group}, ())
-        for group in groups
-    ]
-    after = tuple(each.id for each in disconnects)
-    return [*disconnects, draft("OP_NETWORK_REMOVE", "delete_network", {}, after)]

@@ -75,11 +75,6 @@ UPDATE backend_networks SET state = %(state)s, intents = %(intents)s::uuid[]
 WHERE network = %(network)s AND backend = %(backend)s
 """
 DELETE_COPY = "DELETE FROM backend_networks WHERE network = %(network)s AND backend = %(backend)s"
-GROUPS = "SELECT node_groups FROM backends WHERE id = %(backend)s"
-SERVER_COUNTS = """
-SELECT network, count(DISTINCT server) FROM ports WHERE network = ANY (%(networks)s)
-GROUP BY network
-"""
 
 
 def from_row(row: Row) -> Network:
@@ -212,7 +207,3 @@ class NetworkStore:
     async def delete_copy(self, network: int, backend: int) -> None:
         """The network is not on the cluster any more."""
         await self._tx.run(DELETE_COPY, {"network": network, "backend": backend})
-
-    async def groups(self, backend: int) -> list[str]:
-        """Names of a cluster's node groups."""
-        return list(await self._tx.value(GROUPS, {"backend": backend}) or [])

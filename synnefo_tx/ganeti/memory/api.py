@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import ipaddress
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,76 +18,17 @@ from synnefo_tx.ganeti.memory.cluster import Cluster
 from synnefo_tx.ganeti.memory.jobs import JobQueue
 from synnefo_tx.ganeti.memory.model import Job, Json
 from synnefo_tx.ganeti.memory.opcodes import Malformed, Opcode
+from synnefo_tx.ganeti.memory.wire import (
+    Refused,
+    answer,
+    body_of,
+    error_body,
+    number,
+    query_value,
+)
 
 FEATURES = ["instance-create-reqv1", "node-migrate-reqv1", "instance-reinstall-reqv1"]
 WAIT_SECONDS = 10.0
-
-_EXPLAINED = {
-    400: "Bad request syntax or unsupported method",
-    401: "No permission -- see authorization schemes",
-    404: "Nothing matches the given URI",
-    415: "Entity body in unsupported format",
-    500: "Server got itself in trouble",
-    501: "Server does not support this operation",
-    502: "Invalid responses from another server/proxy",
-}
-
-
-class Refused(Exception):
-    """An answer other than 200; the text is shown."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-def error_body(status: int, message: str) -> bytes:
-    """RAPI's form of an error; its text is HTML-escaped, quotes too."""
-    error = {"code": status, "message": html.escape(message), "explain": _EXPLAINED[status]}
-    return json.dumps(error).encode()
-
-
-def _answer(request: IRequest, value: Any) -> bytes:
-    request.setHeader(b"Content-Type", b"application/json")
-    return json.dumps(value).encode()
-
-
-def _read_body(request: IRequest) -> Any:
-    """The decoded body, None when there is none. Raises Refused."""
-    content = request.content.read()
-    if not content:
-        return None
-    media = request.getHeader(b"content-type") or b""
-    if media.split(b";")[0].strip().lower() != b"application/json":
-        raise Refused(415, "Unsupported Media Type")
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as broken:
-        raise Refused(400, "Unable to parse JSON data") from broken
-
-
-def _body(request: IRequest) -> Json:
-    body = _read_body(request)
-    if body is None:
-        return {}
-    if not isinstance(body, dict):
-        kind = type(body).__name__
-        raise Refused(400, f"Body contents: Type is '{kind}', but 'dict' is expected")
-    return body
-
-
-def _query(request: IRequest, name: str) -> str | None:
-    values = request.args.get(name.encode())
-    return values[-1].decode("utf-8", "replace") if values else None
-
-
-def _bulk(request: IRequest) -> bool:
-    value = _query(request, "bulk") or "0"
-    try:
-        return bool(int(value))
-    except ValueError as broken:
-        raise Refused(400, "Invalid value for the 'bulk' parameter") from broken
 
 
 @define(eq=False)
@@ -132,48 +71,49 @@ class Api:
         *ops: tuple[Opcode, Mapping[str, Any]],
     ) -> bytes:
         """Check and queue a job; its id."""
+        dry = {"dry_run": True} if number(request, "dry-run") else {}
         try:
-            inputs = [opcode.build(values) for opcode, values in ops]
+            inputs = [opcode.build({**values, **dry}) for opcode, values in ops]
         except Malformed as malformed:
             raise Refused(400, str(malformed)) from malformed
-        return _answer(request, self.jobs.submit(inputs, library, _query(request, "reason")))
+        return answer(request, self.jobs.submit(inputs, library, query_value(request, "reason")))
 
     def _listing(
         self, request: IRequest, values: Sequence[Any], show: Callable[[Any], Json], kind: str
     ) -> bytes:
-        if _bulk(request):
-            return _answer(request, [show(value) for value in values])
+        if number(request, "bulk"):
+            return answer(request, [show(value) for value in values])
         key = "name" if kind in ("networks", "groups") else "id"
         rows = [{key: value.name, "uri": f"/2/{kind}/{value.name}"} for value in values]
-        return _answer(request, rows)
+        return answer(request, rows)
 
     def _one(
         self, request: IRequest, table: Mapping[str, Any], name: str, show: Callable[[Any], Json]
     ) -> bytes:
         if name not in table:
             raise Refused(404, "Not Found")
-        return _answer(request, show(table[name]))
+        return answer(request, show(table[name]))
 
     @app.route("/", methods=["GET"])
     @app.route("/2", methods=["GET"])
     def root(self, request: IRequest) -> bytes:
-        return _answer(request, None)
+        return answer(request, None)
 
     @app.route("/version", methods=["GET"])
     def version(self, request: IRequest) -> bytes:
-        return _answer(request, 2)
+        return answer(request, 2)
 
     @app.route("/2/features", methods=["GET"])
     def features(self, request: IRequest) -> bytes:
-        return _answer(request, FEATURES)
+        return answer(request, FEATURES)
 
     @app.route("/2/info", methods=["GET"])
     def info(self, request: IRequest) -> bytes:
-        return _answer(request, fields.cluster_fields(self.cluster))
+        return answer(request, fields.cluster_fields(self.cluster))
 
     @app.route("/2/os", methods=["GET"])
     def operating_systems(self, request: IRequest) -> bytes:
-        return _answer(request, [f"{name}+default" for name in self.cluster.config.os_names])
+        return answer(request, [f"{name}+default" for name in self.cluster.config.os_names])
 
     @app.route("/2/nodes", methods=["GET"])
     def nodes(self, request: IRequest) -> bytes:
@@ -224,7 +164,7 @@ class Api:
 
     @app.route("/2/networks", methods=["POST"])
     def add_network(self, request: IRequest) -> bytes:
-        body = _body(request)
+        body = body_of(request)
         try:
             ipaddress.IPv4Network(body.get("network") or "0.0.0.0/0")
         except ValueError as broken:
@@ -234,23 +174,23 @@ class Api:
 
     @app.route("/2/networks/<name>", methods=["DELETE"])
     def remove_network(self, request: IRequest, name: str) -> bytes:
-        values = {**_body(request), "network_name": name}
+        values = {**body_of(request), "network_name": name}
         return self._submit(request, "networks_name", (opcodes.NETWORK_REMOVE, values))
 
     @app.route("/2/networks/<name>/connect", methods=["PUT"])
     def connect_network(self, request: IRequest, name: str) -> bytes:
-        values = {**_body(request), "network_name": name}
+        values = {**body_of(request), "network_name": name}
         return self._submit(request, "networks_name_connect", (opcodes.NETWORK_CONNECT, values))
 
     @app.route("/2/networks/<name>/disconnect", methods=["PUT"])
     def disconnect_network(self, request: IRequest, name: str) -> bytes:
-        values = {**_body(request), "network_name": name}
+        values = {**body_of(request), "network_name": name}
         library = "networks_name_disconnect"
         return self._submit(request, library, (opcodes.NETWORK_DISCONNECT, values))
 
     @app.route("/2/instances", methods=["POST"])
     def create_instance(self, request: IRequest) -> bytes:
-        body = _body(request)
+        body = body_of(request)
         version = body.pop("__version__", 0)
         if version == 0:
             raise Refused(400, "Instance creation request version 0 is no longer supported")
@@ -268,38 +208,38 @@ class Api:
 
     @app.route("/2/instances/<name>", methods=["DELETE"])
     def remove_instance(self, request: IRequest, name: str) -> bytes:
-        values = {**_body(request), "instance_name": name}
+        values = {**body_of(request), "instance_name": name}
         return self._submit(request, "instances_name", (opcodes.INSTANCE_REMOVE, values))
 
     @app.route("/2/instances/<name>/startup", methods=["PUT"])
     def start_instance(self, request: IRequest, name: str) -> bytes:
-        values = {**_body(request), "instance_name": name}
+        values = {**body_of(request), "instance_name": name}
         return self._submit(request, "instances_name_startup", (opcodes.INSTANCE_STARTUP, values))
 
     @app.route("/2/instances/<name>/shutdown", methods=["PUT"])
     def stop_instance(self, request: IRequest, name: str) -> bytes:
-        values = {**_body(request), "instance_name": name}
+        values = {**body_of(request), "instance_name": name}
         return self._submit(request, "instances_name_shutdown", (opcodes.INSTANCE_SHUTDOWN, values))
 
     @app.route("/2/instances/<name>/reboot", methods=["POST"])
     def reboot_instance(self, request: IRequest, name: str) -> bytes:
-        body = _body(request)
+        body = body_of(request)
         if "type" in body:
             text = "Object OpInstanceReboot doesn't support the parameter 'type'"
             raise Refused(400, f"Invalid body parameters: {text}")
-        values = {"reboot_type": _query(request, "type") or "hard", "instance_name": name}
+        values = {"reboot_type": query_value(request, "type") or "hard", "instance_name": name}
         return self._submit(
             request, "instances_name_reboot", (opcodes.INSTANCE_REBOOT, {**body, **values})
         )
 
     @app.route("/2/instances/<name>/modify", methods=["PUT"])
     def modify_instance(self, request: IRequest, name: str) -> bytes:
-        values = {**_body(request), "instance_name": name}
+        values = {**body_of(request), "instance_name": name}
         return self._submit(request, "instances_name_modify", (opcodes.INSTANCE_SET_PARAMS, values))
 
     @app.route("/2/instances/<name>/reinstall", methods=["POST"])
     def reinstall_instance(self, request: IRequest, name: str) -> bytes:
-        body, target = _body(request), {"instance_name": name}
+        body, target = body_of(request), {"instance_name": name}
         values = {"os_type": body.get("os"), "osparams": body.get("osparams", {}), **target}
         ops = [(opcodes.INSTANCE_SHUTDOWN, target), (opcodes.INSTANCE_REINSTALL, values)]
         if body.get("start", True):
@@ -308,7 +248,7 @@ class Api:
 
     @app.route("/2/instances/<name>/disk/<int:disk>/grow", methods=["POST"])
     def grow_disk(self, request: IRequest, name: str, disk: int) -> bytes:
-        values = {**_body(request), "instance_name": name, "disk": disk}
+        values = {**body_of(request), "instance_name": name, "disk": disk}
         library = "instances_name_disk_grow"
         return self._submit(request, library, (opcodes.INSTANCE_GROW_DISK, values))
 
@@ -316,7 +256,7 @@ class Api:
     def tags(self, request: IRequest, name: str) -> bytes:
         if name not in self.cluster.store.instances:
             raise Refused(500, f"('Instance name {name} not found', 'unknown_entity')")
-        return _answer(request, list(self.cluster.store.instances[name].tags))
+        return answer(request, list(self.cluster.store.instances[name].tags))
 
     @app.route("/2/instances/<name>/tags", methods=["PUT", "DELETE"])
     def change_tags(self, request: IRequest, name: str) -> bytes:
@@ -329,11 +269,11 @@ class Api:
     def all_jobs(self, request: IRequest) -> bytes:
         self.jobs.archive_old()
         live = [job for job in self.cluster.store.jobs.values() if not job.archived]
-        if not _bulk(request):
-            return _answer(request, [{"id": job.id, "uri": f"/2/jobs/{job.id}"} for job in live])
+        if not number(request, "bulk"):
+            return answer(request, [{"id": job.id, "uri": f"/2/jobs/{job.id}"} for job in live])
         hidden = ("oplog", "opresult", "archived")
         rows = [fields.job_fields(job) for job in live]
-        return _answer(
+        return answer(
             request, [{key: row[key] for key in row if key not in hidden} for row in rows]
         )
 
@@ -343,15 +283,15 @@ class Api:
         values = dict.fromkeys(query.JOB_FIELDS) | {"id": job_id}
         values = fields.job_fields(job) if job else values
         del values["archived"]
-        return _answer(request, values)
+        return answer(request, values)
 
     @app.route("/2/jobs/<int:job_id>", methods=["DELETE"])
     def cancel_job(self, request: IRequest, job_id: int) -> bytes:
-        return _answer(request, list(self.jobs.cancel(job_id)))
+        return answer(request, list(self.jobs.cancel(job_id)))
 
     @app.route("/2/jobs/<int:job_id>/wait", methods=["GET"])
     async def wait_for_job(self, request: IRequest, job_id: int) -> bytes:
-        body, job = _body(request), self.jobs.job(job_id)
+        body, job = body_of(request), self.jobs.job(job_id)
         if job is None:
             raise Refused(500, "Can't load job file")
         changed: Deferred[Json | None] = Deferred()
@@ -365,7 +305,7 @@ class Api:
         late = self.cluster.clock.callLater(WAIT_SECONDS, changed.callback, None)
         try:
             look(job)
-            return _answer(request, await changed)
+            return answer(request, await changed)
         finally:
             stop()
             if late.active():
@@ -373,7 +313,7 @@ class Api:
 
     @app.route("/2/query/<what>", methods=["PUT"])
     def query(self, request: IRequest, what: str) -> bytes:
-        body = _body(request)
+        body = body_of(request)
         if what != "job":
             text = f"Failed to parse request: Can't parse value '{what}' as neither"
             raise Refused(502, text + "QueryTypeLuxi nor QueryTypeOp")
@@ -382,7 +322,7 @@ class Api:
         self.jobs.archive_old()
         rows = self._rows(query.named_ids(body.get("qfilter")))
         try:
-            return _answer(request, query.query_jobs(rows, body["fields"], body.get("qfilter")))
+            return answer(request, query.query_jobs(rows, body["fields"], body.get("qfilter")))
         except query.BadFilter as bad:
             raise Refused(bad.status, str(bad)) from bad
 

@@ -81,9 +81,7 @@ def change_disks(
             after[at] = attrs.evolve(after[at], name=params.get("name", after[at].name))
             results.append([f"disk.name/{at}", after[at].name])
         if hotplug and action != "modify":
-            run.info("Trying to hotplug device...")
-            run.info("Hotplug done.")
-            results.append([f"disk/{at}", "hotplug:done"])
+            results.append([f"disk/{at}", run.hotplug()])
     return after, detached, attached, results
 
 

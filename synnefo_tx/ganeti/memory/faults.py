@@ -31,6 +31,7 @@ class JobFault(enum.Enum):
     FAILS = "its opcode fails without effect"
     STAYS_QUEUED = "it is not begun until the fault is cleared"
     DIES = "its process dies in the middle: error without a result of its opcode"
+    HOTPLUG_FAILS = "a device is changed in the configuration, not in the guest; the job succeeds"
     ARCHIVED_EARLY = "it is archived as soon as it has ended"
 
 

@@ -1,4 +1,4 @@
-"""The HTTP side of RAPI: credentials, twenty clients at a time, and the faults of the wire."""
+"""The HTTP side of RAPI: credentials, so many clients at a time, and the faults of the wire."""
 
 # mypy: disallow-untyped-calls=False
 # (twisted.web.server is not annotated)
@@ -17,10 +17,12 @@ from twisted.web import server
 from twisted.web.http import datetimeToString
 from twisted.web.resource import IResource, Resource
 
-from synnefo_tx.ganeti.memory.api import error_body
 from synnefo_tx.ganeti.memory.faults import CallFault, Fault, Faults
+from synnefo_tx.ganeti.memory.wire import error_body
 
-MAX_CLIENTS = 20
+MAX_CLIENTS = 21
+"""RAPI's limit is 20, but it waits only once there are more than that."""
+
 BACKLOG = 1000
 BODY_MAX_BYTES = 4 * 1024 * 1024
 
@@ -123,7 +125,7 @@ class RapiSite(server.Site):
 
 
 class Front(Resource):
-    """Passes requests to RAPI, twenty at a time.
+    """Passes requests to RAPI, ``MAX_CLIENTS`` at a time.
 
     A client that leaves its place in the queue does not take its request along: what arrived is
     served when its turn comes, as RAPI does.
@@ -158,17 +160,14 @@ class Front(Resource):
         return server.NOT_DONE_YET
 
     def _serve(self, request: RapiRequest) -> None:
-        self._serving += 1
-        if request.gone:
-            self._answer(request)
-            self._left(None)
-            return
-        request.notifyFinish().addBoth(self._left)
+        if not request.gone:
+            self._serving += 1
+            request.notifyFinish().addBoth(self._left)
         self._answer(request)
 
     def _left(self, result: Any) -> None:
         self._serving -= 1
-        if self._queue:
+        while self._queue and self._serving < MAX_CLIENTS:
             self._serve(self._queue.popleft())
 
     def _answer(self, request: RapiRequest) -> None:

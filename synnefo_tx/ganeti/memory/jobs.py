@@ -13,6 +13,7 @@ import attrs
 from attrs import define, field, frozen
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -55,6 +56,7 @@ class JobQueue:
     fetch: Fetch | None
     _locks: Locks = field(factory=Locks, init=False)
     _running: dict[int, Deferred[None]] = field(factory=dict, init=False)
+    _scheduled: dict[int, IDelayedCall] = field(factory=dict, init=False)
     _held_back: list[int] = field(factory=list, init=False)
     _watchers: list[Callable[[Job], None]] = field(factory=list, init=False)
     _stopped: bool = field(default=False, init=False)
@@ -77,6 +79,10 @@ class JobQueue:
             running.cancel()
         self._running.clear()
         self._held_back.clear()
+        for call in self._scheduled.values():
+            if call.active():
+                call.cancel()
+        self._scheduled.clear()
         self._locks = Locks()
 
     def submit(self, inputs: Sequence[Mapping[str, Any]], library: str, reason: str | None) -> int:
@@ -138,10 +144,12 @@ class JobQueue:
 
     def _schedule(self, job_id: int, seconds: float | None = None) -> None:
         share = START_SHARE * self.cluster.config.job_seconds
-        self.cluster.clock.callLater(share if seconds is None else seconds, self._begin, job_id)
+        delay = share if seconds is None else seconds
+        self._scheduled[job_id] = self.cluster.clock.callLater(delay, self._begin, job_id)
 
     def _begin(self, job_id: int) -> None:
         """Start the job if nothing holds it back; who ends, begins those who wait."""
+        self._scheduled.pop(job_id, None)
         job = self.job(job_id)
         if self._stopped or job is None or job.status != "queued" or job_id in self._running:
             return
@@ -223,9 +231,17 @@ class JobQueue:
                 raise defer.CancelledError
             self._set_op(job_id, index, status="running")
             operation.check(self.cluster, op)
+            if op["dry_run"]:
+                return None
             if self.faults.take_job(JobFault.DIES, op["OP_ID"]):
                 self.cluster.clock.callLater(0, self.kill, job_id)
-            run = Run(self.cluster, op, lambda text: self._log(job_id, index, text), self.fetch)
+            run = Run(
+                self.cluster,
+                op,
+                lambda text: self._log(job_id, index, text),
+                self.fetch,
+                lambda: self.faults.take_job(JobFault.HOTPLUG_FAILS, op["OP_ID"]) is not None,
+            )
             return await operation.perform(run)
         finally:
             locks.give(name)

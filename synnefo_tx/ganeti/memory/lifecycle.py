@@ -22,12 +22,12 @@ from synnefo_tx.ganeti.memory.cluster import (
 )
 from synnefo_tx.ganeti.memory.config import (
     BACKEND_PARAMETERS,
-    HYPERVISOR_PARAMETERS,
     MAX_INSTANCE_MEMORY_MIB,
     MAX_VCPUS,
     OS_PARAMETERS,
 )
 from synnefo_tx.ganeti.memory.disks import check_disk, make_disk, shown_size
+from synnefo_tx.ganeti.memory.hypervisors import check_hvparams
 from synnefo_tx.ganeti.memory.installer import InstallFailed, disk_text, fetch_parameters
 from synnefo_tx.ganeti.memory.model import Instance, Nic, Node
 from synnefo_tx.ganeti.memory.nics import check_names, check_spec, make_nic
@@ -100,13 +100,6 @@ def check_size(beparams: Any) -> None:
             text = f"{shown} value {beparams[name]} is not in range [{least}, {most}]"
             text = f"Instance allocation to group default violates policy: {text}"
             raise prereq(text, WRONG_INPUT)
-
-
-def check_hvparams(hypervisor: str, given: Any) -> None:
-    """Only parameters that the hypervisor has. Raises OpFailed."""
-    for name in given:
-        if name not in HYPERVISOR_PARAMETERS.get(hypervisor, {}):
-            raise OpFailed("HypervisorError", f"Parameter '{name}' is not supported")
 
 
 def check_tags(tags: Any) -> None:

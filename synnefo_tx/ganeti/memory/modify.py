@@ -7,7 +7,8 @@ from typing import Any
 
 from synnefo_tx.ganeti.memory.cluster import WRONG_INPUT, WRONG_STATE, prereq
 from synnefo_tx.ganeti.memory.disks import change_disks
-from synnefo_tx.ganeti.memory.lifecycle import check_hvparams, check_size
+from synnefo_tx.ganeti.memory.hypervisors import check_hvparams
+from synnefo_tx.ganeti.memory.lifecycle import check_size
 from synnefo_tx.ganeti.memory.model import Disk, Instance
 from synnefo_tx.ganeti.memory.nics import change_nics
 from synnefo_tx.ganeti.memory.run import Run
@@ -29,7 +30,7 @@ async def modify(run: Run) -> Any:
     hotplug = _hotplug(run, instance)
     beparams = cluster.checked_beparams(op["beparams"], instance.beparams)
     check_size(beparams)
-    check_hvparams(instance.hypervisor, op["hvparams"])
+    check_hvparams(instance.hypervisor, op["hvparams"], instance.hvparams)
     admin_state, state_results = _offline(run, instance)
     await run.pause(0.5)
     disks, detached, attached, results = change_disks(run, instance, hotplug)

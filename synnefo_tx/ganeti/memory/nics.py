@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from synnefo_tx.ganeti.memory.model import Network, Nic, Node
 from synnefo_tx.ganeti.memory.run import Run
 
 Results = list[list[Any]]
+
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 def check_names(specs: Sequence[Mapping[str, Any]], others: Sequence[Nic]) -> None:
@@ -57,7 +60,7 @@ def make_nic(run: Run, spec: Mapping[str, Any], node: Node, held: Sequence[Nic],
     return Nic(
         uuid=cluster.new_uuid(),
         name=spec.get("name"),
-        mac=_mac(cluster, spec.get("mac"), network, {nic.mac for nic in held}),
+        mac=_mac(cluster, network, spec, {nic.mac for nic in held}),
         ip=_address(run, spec, held),
         network=network.uuid if network else None,
         mode=spec.get("mode") or mode,
@@ -66,12 +69,17 @@ def make_nic(run: Run, spec: Mapping[str, Any], node: Node, held: Sequence[Nic],
     )
 
 
-def _mac(cluster: Cluster, wanted: str | None, network: Network | None, held: set[str]) -> str:
+def _mac(cluster: Cluster, network: Network | None, spec: Mapping[str, Any], held: set[str]) -> str:
+    wanted = spec.get("mac")
     if wanted in (None, "auto", "generate"):
         return cluster.new_mac(network.mac_prefix if network else None, held)
-    if wanted in cluster.macs() | held:
-        raise prereq(f"MAC address {wanted} already in use in cluster", NOT_UNIQUE)
-    return str(wanted)
+    mac = str(wanted).lower()
+    if not MAC.fullmatch(mac):
+        raise prereq(f"Invalid MAC address '{wanted}'", WRONG_INPUT)
+    used = {nic.mac for each in cluster.store.instances.values() for nic in each.nics}
+    if mac in used | held:
+        raise prereq(f"MAC address {mac} already in use in cluster", NOT_UNIQUE)
+    return mac
 
 
 def _address(run: Run, spec: Mapping[str, Any], held: Sequence[Nic]) -> str | None:
@@ -124,7 +132,6 @@ def change_nics(
 ) -> tuple[list[Nic], Results]:
     """The NICs after ``op["nics"]``, and what the job reports. Raises OpFailed."""
     after, results = list(nics), Results()
-    done: Results = []
     for change in run.op["nics"]:
         action, params = change[0], change[-1]
         identifier = change[1] if len(change) == 3 else -1
@@ -132,19 +139,20 @@ def change_nics(
             check_names([params], after)
             check_spec(run.cluster, params)
             nic = make_nic(run, params, node, [*nics, *after], len(after))
-            results.append([f"nic.{len(after)}", _added(run.cluster, nic)])
+            label = f"nic.{len(after)}"
+            results.append([label, _added(run.cluster, nic)])
             after.append(nic)
-            done = [[f"nic.{len(after) - 1}", "hotplug:done"]]
         elif action == "remove":
             at = find_index("NIC", after, identifier)
             del after[at]
-            results.append([f"NIC/{at}", "remove"])
-            done = [[f"NIC/{at}", "hotplug:done"]]
+            label = f"NIC/{at}"
+            results.append([label, "remove"])
         else:
             at = find_index("NIC", after, identifier)
-            after[at], done = _modified(run, after, at, params), []
+            after[at], label = _modified(run, after, at, params), ""
             results += _modification(after[at], at, params)
-        results += done if hotplug else []
+        if hotplug and label:
+            results.append([label, run.hotplug()])
     return after, results
 
 

@@ -22,6 +22,7 @@ class Run:
     op: Mapping[str, Any]
     write_log: Callable[[str], None]
     fetch: Fetch | None
+    hotplug_fails: Callable[[], bool]
 
     def log(self, text: str) -> None:
         """Add an entry to the job's log."""
@@ -34,6 +35,15 @@ class Run:
     def warning(self, text: str) -> None:
         """As Ganeti's ``LogWarning``."""
         self.write_log(f" - WARNING: {text}")
+
+    def hotplug(self) -> str:
+        """Change a device of the running guest; what the job reports of it."""
+        self.info("Trying to hotplug device...")
+        if self.hotplug_fails():
+            self.warning("Hotplug failed.")
+            return "hotplug:failed"
+        self.info("Hotplug done.")
+        return "hotplug:done"
 
     async def pause(self, share: float) -> None:
         """Take this share of an ordinary job's time."""

@@ -20,3 +20,41 @@ class NewProject:
     def is_system(self) -> bool:
         """Whether it is the project that a user got with the account."""
         return self.owner is None
+
+
+@frozen
+class Project:
+    """A project as stored."""
+
+    uuid: str
+    id: int
+    owner: str | None
+    owner_email: str | None
+    realname: str
+    homepage: str
+    description: str
+    is_system: bool
+    private: bool
+    state: str
+    join_policy: str
+    leave_policy: str
+    max_members: int
+    created: datetime
+    end_date: datetime
+    members: int
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the project is over."""
+        return self.state in ("terminated", "deleted")
+
+
+@frozen
+class Membership:
+    """A user in a project."""
+
+    project: str
+    project_name: str
+    member: str
+    member_email: str
+    state: str

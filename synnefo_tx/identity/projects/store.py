@@ -22,6 +22,21 @@ ON CONFLICT (project, member) DO UPDATE
     SET state = excluded.state,
         initialized = project_members.initialized OR excluded.initialized
 """
+SELECT = """
+SELECT p.uuid, p.id, p.owner, o.email, p.realname, p.homepage, p.description, p.is_system,
+    p.private, p.state, p.join_policy, p.leave_policy, p.max_members, p.created, p.end_date,
+    (SELECT count(*) FROM project_members m
+     WHERE m.project = p.uuid AND m.state IN ('accepted', 'leave_requested', 'suspended'))
+FROM projects p LEFT JOIN users o ON o.uuid = p.owner
+"""
+SELECT_ALL = SELECT + "ORDER BY p.id"
+SELECT_ONE = SELECT + "WHERE p.uuid = %(uuid)s OR p.id = %(id)s"
+SELECT_MEMBERSHIPS = """
+SELECT m.project, p.realname, m.member, u.email, m.state
+FROM project_members m JOIN projects p ON p.uuid = m.project JOIN users u ON u.uuid = m.member
+WHERE m.member = %(user)s OR m.project = %(project)s
+ORDER BY m.id
+"""
 FIND_ACTIVE = """
 SELECT p.uuid FROM project_members m JOIN projects p ON p.uuid = m.project
 WHERE m.member = %(user)s AND m.state IN ('accepted', 'leave_requested') AND p.state = 'active'

@@ -91,6 +91,30 @@ class Drift:
 
 
 @frozen
+class ListedHolding:
+    """A limit and the usage against it, also where both say nothing; the member of a project's own
+    is the project."""
+
+    project: str
+    member: str
+    member_name: str
+    of_project: bool
+    resource: str
+    limit: int
+    usage: int
+
+
+@frozen
+class ProjectLimit:
+    """What a project and each of its members may use of a resource, and what they do."""
+
+    resource: str
+    per_member: int
+    per_project: int
+    usage: int
+
+
+@frozen
 class Resource:
     """Something that is counted; the defaults are those for projects that begin now."""
 

@@ -19,10 +19,17 @@ from synnefo_tx.identity.quota.model import (
     ActualUsage,
     Drift,
     HoldingUsage,
+    ListedHolding,
+    ProjectLimit,
     Provision,
     UsageSource,
 )
-from synnefo_tx.identity.quota.store import SELECT_LISTING, QuotaStore
+from synnefo_tx.identity.quota.store import (
+    SELECT_HOLDINGS,
+    SELECT_LISTING,
+    SELECT_PROJECT_LIMITS,
+    QuotaStore,
+)
 
 SWEEP_MAX = 1000
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -110,6 +117,19 @@ class Quota:
                 "project_pending": project_high - project_low,
             }
         return document
+
+    async def list_holdings(
+        self, user: str | None = None, project: str | None = None
+    ) -> list[ListedHolding]:
+        """Every limit and usage, of one user or in one project if asked for."""
+        wanted = {"user": user, "project": project}
+        rows = await self._database.read(SELECT_HOLDINGS, wanted)
+        return [ListedHolding(*row) for row in rows]
+
+    async def project_limits(self, project: str) -> list[ProjectLimit]:
+        """The limits that a project has when it is active, and its usage."""
+        rows = await self._database.read(SELECT_PROJECT_LIMITS, {"project": project})
+        return [ProjectLimit(*row) for row in rows]
 
     async def sweep(self, tx: Transaction) -> int:
         """Delete holdings without usage and without a limit of their own; how many."""

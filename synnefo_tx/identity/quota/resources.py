@@ -49,6 +49,10 @@ class Resources:
         """Every resource with the newest defaults."""
         return [Resource(*row) for row in await self.database.read(SELECT)]
 
+    async def units(self) -> dict[str, str | None]:
+        """The unit of every resource."""
+        return {each.name: each.unit for each in await self.list_all()}
+
     async def modify(self, name: str, changes: ResourceChanges) -> None:
         """Change defaults, for projects to come, and visibility; raises ItemNotFound,
         or BadRequest for what the page shows and the API hides.

@@ -123,6 +123,39 @@ LEFT JOIN holdings ph
 WHERE m.member = %(user)s AND m.state IN ('accepted', 'leave_requested') AND r.api_visible
 ORDER BY p.id, r.id
 """
+SELECT_PROJECT_LIMITS = f"""
+SELECT d.resource, coalesce(own.member_capacity, fallback.quota),
+    coalesce(own.project_capacity, fallback.quota), coalesce(h.usage_max, 0)
+FROM projects p
+JOIN resource_defaults d ON d.generation = p.quota_generation
+JOIN resources r ON r.name = d.resource
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN p.is_system THEN d.system_default ELSE d.project_default END AS quota
+) fallback
+LEFT JOIN project_limits own ON own.project = p.uuid AND own.resource = d.resource
+LEFT JOIN holdings h
+    ON h.project = p.uuid AND h.member = '{PROJECT_ITSELF}' AND h.resource = d.resource
+WHERE p.uuid = %(project)s ORDER BY r.id
+"""
+SELECT_HOLDINGS = f"""
+SELECT who.project, who.member, coalesce(u.username, p.realname), who.of_project, r.name, q.quota,
+    coalesce(h.usage_max, 0)
+FROM (
+    SELECT project, member, member AS holder, false AS of_project FROM project_members
+    WHERE initialized
+    UNION ALL
+    SELECT uuid, uuid, '{PROJECT_ITSELF}', true FROM projects WHERE state <> 'uninitialized'
+) who
+JOIN projects p ON p.uuid = who.project
+LEFT JOIN users u ON u.uuid = who.member AND NOT who.of_project
+CROSS JOIN resources r
+CROSS JOIN LATERAL quota_limit(who.project, who.holder, r.name) AS q
+LEFT JOIN holdings h
+    ON h.project = who.project AND h.member = who.holder AND h.resource = r.name
+WHERE (%(user)s::uuid IS NULL OR who.member = %(user)s AND NOT who.of_project)
+AND (%(project)s::uuid IS NULL OR who.project = %(project)s)
+ORDER BY p.id, who.of_project, u.id, r.id
+"""
 # The difference is added, not the truth stored: charges since the look are kept.
 CORRECT = f"""
 WITH wanted AS (

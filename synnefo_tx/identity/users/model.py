@@ -63,6 +63,7 @@ class UserChanges:
     add_groups: tuple[str, ...] = ()
     delete_groups: tuple[str, ...] = ()
     password: str | None = field(default=None, repr=False)
+    renew_password: bool = False
     renew_token: bool = False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict
@@ -27,9 +27,10 @@ from synnefo_tx.identity.users.store import (
 
 @frozen
 class ChangedUser:
-    """A user after a change, with the token that was made, if one was."""
+    """A user after a change, with the secrets that were made, if any were."""
 
     user: User
+    password: str | None = field(repr=False)
     token: IssuedToken | None
 
 
@@ -102,19 +103,26 @@ class Users:
         """
         if changes.email is not None:
             rules.check_email(changes.email)
-        hashed = None
+        password = new_password(self.entropy) if changes.renew_password else None
         if changes.password is not None:
             check_password(changes.password, changes.email or (await self.get(identifier)).email)
-            hashed = await self.passwords.hash(changes.password)
+        chosen = password or changes.password
+        hashed = None if chosen is None else await self.passwords.hash(chosen)
         try:
             async with self.database.transaction("user-modify") as tx:
-                return await self._modify(tx, identifier, changes, hashed)
+                user, token = await self._modify(tx, identifier, changes, hashed)
         except UniqueViolation:
             raise email_taken(changes.email or "") from None
+        return ChangedUser(user, password, token)
+
+    async def renew_password(self, identifier: str) -> str:
+        """Give a user a password that is made up, and return it; ends all tokens."""
+        changed = await self.modify(identifier, UserChanges(renew_password=True))
+        return changed.password or ""
 
     async def _modify(
         self, tx: Transaction, identifier: str, changes: UserChanges, hashed: str | None
-    ) -> ChangedUser:
+    ) -> tuple[User, IssuedToken | None]:
         store = UserStore(tx)
         user = await store.lock(identifier)
         if changes.state is not None:
@@ -131,7 +139,7 @@ class Users:
             await store.set_password(user.uuid, hashed)
             await self.tokens.revoke_all(tx, user.uuid)
         token = await self.tokens.renew(tx, user.uuid) if changes.renew_token else None
-        return ChangedUser(user, token)
+        return user, token
 
 
 def email_taken(email: str) -> Conflict:

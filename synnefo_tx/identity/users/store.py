@@ -26,13 +26,14 @@ FROM users
 """
 SELECT_ALL = SELECT + "ORDER BY id"
 SELECT_NAMED = SELECT + "WHERE id = %(id)s OR uuid = %(uuid)s OR username = lower(%(email)s)"
-LOCK_NAMED = SELECT_NAMED + " FOR UPDATE OF users"
+LOCK_NAMED = SELECT_NAMED + " FOR NO KEY UPDATE OF users"
 SELECT_CREDENTIALS = """
 SELECT uuid, password_hash FROM users
 WHERE uuid = %(uuid)s OR username = lower(%(email)s)
 """
 STILL = """
-SELECT is_active AND password_hash = %(password_hash)s FROM users WHERE uuid = %(uuid)s FOR UPDATE
+SELECT is_active AND password_hash = %(password_hash)s FROM users WHERE uuid = %(uuid)s
+FOR NO KEY UPDATE
 """
 UPDATE = """
 UPDATE users SET email = %(email)s, username = lower(%(email)s), is_active = %(is_active)s,

@@ -13,8 +13,8 @@ RAPI_PASSWORD=${GANETI_RAPI_PASSWORD:-testbed}
 RAPI_PORT=$((5079 + INDEX))                # 5080 for the first cluster
 
 BRIDGE=syntbr0                             # carries every cluster's addresses
-NODE_IP=203.0.113.$((10 * INDEX))
-MASTER_IP=203.0.113.$((10 * INDEX + 1))
+NODE_IP=198.18.0.$((10 * INDEX))
+MASTER_IP=198.18.0.$((10 * INDEX + 1))
 NODE_NAME=node1.$NAME.example
 CLUSTER_NAME=$NAME.example
 

@@ -17,6 +17,7 @@ from tests.support.database import DatabaseTestCase
 from tests.support.identity import make_project, make_user
 
 VM, RAM, DISK = "cyclades.vm", "cyclades.ram", "cyclades.disk"
+OPERATIONS = 1500
 VISIBLE = [
     VM,
     "cyclades.cpu",
@@ -308,7 +309,7 @@ class ConcurrencyTests(QuotaTestCase):
                 async with self.database.transaction("sweep") as tx:
                     await self.quota.sweep(tx)
 
-        await gatherResults([Deferred.fromCoroutine(act(n)) for n in range(2000)], True)
+        await gatherResults([Deferred.fromCoroutine(act(n)) for n in range(OPERATIONS)], True)
         async with self.database.transaction("look") as tx:
             rows = await self.quota.usage_rows(tx, list(limits))
         held = {(row.project, row.member, row.resource): row for row in rows}

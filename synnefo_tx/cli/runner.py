@@ -1,0 +1,103 @@
+"""``snf-manage COMMAND``: parses, opens, runs, reports; one reactor run per command.
+
+Whatever goes wrong is one line on standard error and an exit status other than 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+from typing import Any
+
+from twisted.internet.task import react
+from twisted.logger import globalLogBeginner
+
+from synnefo_tx import settings
+from synnefo_tx.cli.command import Command, Options, Terminal
+from synnefo_tx.cli.context import Context, opened
+from synnefo_tx.cli.output import FORMATS, Output
+from synnefo_tx.cli.registry import COMMANDS
+from synnefo_tx.db.embedded import EmbeddedError
+from synnefo_tx.db.migrate import SchemaError
+from synnefo_tx.faults import Fault
+from synnefo_tx.service import CannotStart
+from synnefo_tx.settings import Settings, SettingsError
+
+KNOWN_ERRORS = (Fault, SettingsError, SchemaError, EmbeddedError, CannotStart, OSError)
+FAILED = 1
+
+Open = Callable[..., AbstractAsyncContextManager[Context]]
+
+
+def parser_of(commands: Sequence[type[Command]]) -> argparse.ArgumentParser:
+    """The parser of all commands; the chosen one is ``options.command``."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", help="settings file; else SYNNEFO_CONFIG, else at home")
+    common.add_argument("--output-format", choices=FORMATS, default="pretty")
+    common.add_argument("--traceback", action="store_true", help="show where an error arose")
+    parser = argparse.ArgumentParser(prog="snf-manage", description="Manage the cloud.")
+    parser.add_argument("--version", action="version", version=version("synnefo-tx"))
+    parsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for kind in sorted(commands, key=lambda each: each.name):
+        command = kind()
+        about = (kind.__doc__ or "").strip()
+        each = parsers.add_parser(
+            kind.name, parents=[common], help=about.splitlines()[0], description=about
+        )
+        command.arguments(each)
+        each.set_defaults(command=command)
+    return parser
+
+
+async def execute(
+    options: Options,
+    terminal: Terminal,
+    open_application: Open,
+    loaded: Settings,
+    reactor: Any,
+    out: Output,
+) -> int:
+    """Run the chosen command; the exit status."""
+    command: Command = options.command
+    try:
+        command.prepare(options, terminal)
+        async with open_application(loaded, reactor, needs_schema=command.needs_schema) as app:
+            await command.run(app, options, out)
+        out.finish()
+    except Exception as error:
+        _report(command, error, options, out)
+        return FAILED
+    return 0
+
+
+def _report(command: Command, error: Exception, options: Options, out: Output) -> None:
+    known = isinstance(error, KNOWN_ERRORS)
+    text = " ".join(str(error).split()) or type(error).__name__
+    if not known:
+        text = f"unexpected {type(error).__name__}: {text} (see --traceback)"
+    out.note(f"snf-manage {command.name}: {text}")
+    if options.traceback:
+        for line in traceback.format_exception(error):
+            out.errors.write(line)
+
+
+def main() -> None:
+    """The program ``snf-manage``; ends with SystemExit."""
+    options = parser_of(COMMANDS).parse_args()
+    out = Output(sys.stdout, sys.stderr, options.output_format)
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
+    try:
+        loaded = settings.load(os.environ, options.config)
+    except SettingsError as error:
+        _report(options.command, error, options, out)
+        sys.exit(FAILED)
+
+    async def run(reactor: Any) -> None:
+        raise SystemExit(await execute(options, Terminal(), opened, loaded, reactor, out))
+
+    react(run)

@@ -1,0 +1,76 @@
+"""A whole application on a test's database, and commands run on it."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import uuid
+from contextlib import asynccontextmanager
+
+from attrs import frozen
+from twisted.internet import reactor
+
+from synnefo_tx import application
+from synnefo_tx.application import Application, Edges
+from synnefo_tx.cli.command import Terminal
+from synnefo_tx.cli.output import Output
+from synnefo_tx.cli.registry import COMMANDS
+from synnefo_tx.cli.runner import execute, parser_of
+from synnefo_tx.db.pool import Database
+from synnefo_tx.seal import Sealer
+from synnefo_tx.settings import Settings
+from tests.support.accounts import InPlace
+from tests.support.database import DatabaseTestCase
+
+
+def no_cluster(endpoint):
+    """Reach no cluster."""
+    raise AssertionError(f"nothing should call {endpoint.name}")
+
+
+def build(
+    database: Database, settings: Settings | None = None, agent_for=no_cluster
+) -> Application:
+    """The application, with hashing in place and no clusters unless an agent is given."""
+    edges = Edges(
+        clock=reactor,
+        entropy=secrets.token_bytes,
+        new_id=lambda: str(uuid.uuid4()),
+        agent_for=agent_for,
+        hashing=InPlace(),
+    )
+    return application.build(settings or Settings(), database, Sealer(bytes(32)), edges)
+
+
+@frozen
+class Ran:
+    """What a command left: its exit status, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+class CommandTestCase(DatabaseTestCase):
+    """A test with ``self.app`` and ``self.command``, which runs one."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.app = build(self.database)
+
+    async def command(self, *argv: str, typed: str = "") -> Ran:
+        """Run ``snf-manage`` with arguments; ``typed`` is what standard input gives."""
+        stdout, stderr = io.StringIO(), io.StringIO()
+        options = parser_of(COMMANDS).parse_args(argv)
+        terminal = Terminal(io.StringIO(typed).readline)
+        out = Output(stdout, stderr, options.output_format)
+        status = await execute(options, terminal, self._open, Settings(), reactor, out)
+        return Ran(status, stdout.getvalue(), stderr.getvalue())
+
+    @asynccontextmanager
+    async def _open(self, settings, reactor, *, needs_schema):
+        yield self.app
