@@ -32,7 +32,9 @@ SHOW = VIEW + f" WHERE s.id = %(id)s AND {OWNED}"
 FIND = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s"
 LOCK = FIND + " FOR UPDATE"
 LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE"
-OF_BACKEND = f"SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted"
+OF_BACKEND = f"""
+SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted ORDER BY s.id
+"""
 OPERSTATES = "SELECT id, operstate FROM servers WHERE id = ANY (%(ids)s)"
 DIAGNOSTICS = """
 SELECT level, source, message, details, created FROM server_diagnostics
