@@ -60,16 +60,19 @@ UPDATE intents SET claimed_until = NULL
 WHERE id = %(id)s AND job_id IS NULL AND attempts = %(attempts)s
 """
 GET = f"SELECT {COLUMNS} FROM intents WHERE id = %(id)s"
-OPEN = (
-    f"SELECT {COLUMNS} FROM intents WHERE backend = %(backend)s AND ended IS NULL ORDER BY created"
-)
+# Intents of one transaction have the same moment: the id makes the order certain.
+OPEN = f"""
+SELECT {COLUMNS} FROM intents WHERE backend = %(backend)s AND ended IS NULL ORDER BY created, id
+"""
 OF_SUBJECT = f"""
-SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s AND ended IS NULL ORDER BY created
+SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s AND ended IS NULL ORDER BY created, id
+"""
+JOB_IDS = """
+SELECT job_id FROM intents WHERE id = ANY (%(ids)s::uuid[]) AND job_id IS NOT NULL ORDER BY job_id
 """
 HISTORY = f"""
 SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s ORDER BY created DESC, id LIMIT %(limit)s
 """
-JOB_IDS = "SELECT job_id FROM intents WHERE id = ANY (%(ids)s::uuid[]) AND job_id IS NOT NULL"
 OPEN_COUNT = "SELECT count(*) FROM intents WHERE backend = %(backend)s AND ended IS NULL"
 OPEN_COUNTS = """
 SELECT backend, count(*), extract(epoch FROM synnefo_now() - min(created))::float8 FROM intents
