@@ -148,7 +148,8 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         settings.ganeti,
     )
     gauges = Gauges(metrics, database, poller)
-    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics)
+    authenticate = identity.tokens.authenticate
+    site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
     app = Application(settings, database, metrics, identity, ganeti, compute, poller, gauges, site)
     mount(app, edges.clock)
     return app

@@ -21,7 +21,11 @@ INSERT INTO pools (kind, subnet, base, size)
 VALUES (%(kind)s, %(subnet)s, %(base)s, %(size)s) RETURNING id
 """
 _HOLD = "state = 'held', holder = %(holder)s, last_owner = %(owner)s, freed = NULL"
-TAKE_FREE = f"""
+# A row that was another's by the time it was locked stays locked though it is not returned. Who
+# then waits for items must let go of such locks first, or two would hold them crosswise.
+MARK = "SAVEPOINT take;"
+LET_GO = "ROLLBACK TO SAVEPOINT take"
+TAKE_FREE = f"""{MARK}
 UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
     SELECT pool, index FROM pool_items WHERE pool = ANY (%(pools)s) AND state = 'free'
     ORDER BY pool, index LIMIT 1 FOR UPDATE SKIP LOCKED)
@@ -35,7 +39,7 @@ UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
     ORDER BY freed, pool, index LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING pool, index
 """
-WAIT_FREE = f"""
+WAIT_FREE = f"""{MARK}
 UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
     SELECT pool, index FROM pool_items WHERE pool = ANY (%(pools)s) AND state IN ('free', 'resting')
     ORDER BY pool, index LIMIT 1 FOR UPDATE)
@@ -67,9 +71,12 @@ WHERE item.state = 'free' OR (item.state = 'resting' AND (item.last_owner = %(ow
  OR item.freed <= synnefo_now() - make_interval(secs => %(rest_seconds)s)))
 RETURNING pool, index
 """
+# In the order in which those who wait lock items.
 RELEASE = """
 UPDATE pool_items SET state = %(state)s, holder = '', freed = synnefo_now()
-WHERE state = 'held' AND holder = ANY (%(holders)s)
+WHERE (pool, index) IN (
+    SELECT pool, index FROM pool_items WHERE state = 'held' AND holder = ANY (%(holders)s)
+    ORDER BY pool, index FOR UPDATE)
 """
 # An item that rests counts as available: it is given when the pool is short.
 USES = """
@@ -128,6 +135,7 @@ class PoolStore:
         for sql in (TAKE_FREE, TAKE_RESTED):
             if found := await self._tx.row(sql, values):
                 return Item(*found)
+        await self._tx.run(LET_GO)
         while await self._make_block(pools):
             if found := await self._tx.row(TAKE_FREE, values):
                 return Item(*found)
@@ -148,6 +156,7 @@ class PoolStore:
 
     async def _wait_for_one(self, values: dict[str, object]) -> Item | None:
         for _ in range(WAITS_MAX):
+            await self._tx.run(LET_GO)
             if not await self._tx.value(LEFT, values):
                 return None
             if found := await self._tx.row(WAIT_FREE, values):
