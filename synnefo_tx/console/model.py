@@ -80,6 +80,9 @@ class ConsoleTargets(Protocol):
     async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
         """Those of the live sessions that must end, by session key; asked about every second."""
 
+    async def explain_loss(self, target: Target) -> Refusal | None:
+        """Why the hypervisor closed the screen of a live session; None if that is not known."""
+
 
 @frozen(kw_only=True)
 class ConsoleLimits:

@@ -221,9 +221,8 @@ class ConsoleSession:
 
     async def _explain_loss(self) -> Refusal:
         """The owner of servers knows best why: stopped, deleted or moved."""
-        asking = self._surroundings.targets.verify([self.target])
-        refusals = await self._wait(asking, VERIFY_LIMIT_SECONDS)
-        return refusals.get(self.target.session_key, SCREEN_LOST)
+        asking = self._surroundings.targets.explain_loss(self.target)
+        return await self._wait(asking, VERIFY_LIMIT_SECONDS) or SCREEN_LOST
 
     def _opened(self, refusal: Refusal | None) -> None:
         if refusal is not None:

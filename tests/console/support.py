@@ -239,6 +239,9 @@ class MemoryTargets:
         keys = {each.session_key for each in targets}
         return {key: refusal for key, refusal in self.refusals.items() if key in keys}
 
+    async def explain_loss(self, target):
+        return (await self.verify([target])).get(target.session_key)
+
 
 class ConsoleTestCase(TestCase):
     """A console listening on loopback, a screen behind it, and clients."""

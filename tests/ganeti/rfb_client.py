@@ -49,6 +49,10 @@ class RfbClient(Protocol):
         assert 1 in await self.read(count)
         self.transport.write(b"\x01")
         assert await self.read(4) == b"\0\0\0\0"
+        return await self.enter()
+
+    async def enter(self):
+        """ClientInit of a shared session; size (width, height) and name of the screen."""
         self.transport.write(b"\x01")
         width, height, length = struct.unpack(">HH16xI", await self.read(24))
         name = await self.read(length)

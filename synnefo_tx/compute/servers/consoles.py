@@ -32,6 +32,12 @@ from synnefo_tx.identity.users.active import ActiveUsers
 from synnefo_tx.settings import Settings
 
 CLUSTER_LIMIT_SECONDS = 5.0
+# A guest is gone seconds before its job has ended and the server's state tells so.
+LOST_DURING = {
+    "STOP": refusals.not_running("the server shuts down"),
+    "REBOOT": refusals.not_running("the server reboots"),
+    "DESTROY": refusals.gone("the server is being removed"),
+}
 TYPES = ("vnc", "vnc-ws", "vnc-wss")
 
 
@@ -134,6 +140,15 @@ class ServerConsoles:
     async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
         """Which live consoles must end, and why."""
         return await self._verify([(t.session_key, t.server_id, t.user_uuid) for t in targets])
+
+    async def explain_loss(self, target: Target) -> Refusal | None:
+        """Why a screen was lost: what the server is, or else what is being done to it."""
+        refused = await self.verify([target])
+        if target.session_key in refused:
+            return refused[target.session_key]
+        async with self._database.transaction("console-loss") as tx:
+            server = await ServerStore(tx).find(target.server_id)
+        return None if server is None else LOST_DURING.get(server.task)
 
     async def _verify(self, sessions: Sequence[tuple[str, int, str]]) -> dict[str, Refusal]:
         ids = [server for _, server, _ in sessions]
