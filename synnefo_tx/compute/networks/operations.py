@@ -234,8 +234,9 @@ class Networks:
     async def delete(self, caller: Caller, id: int) -> None:
         """Remove a network without ports, from every cluster that has it."""
         async with self._database.transaction("network-delete") as tx:
-            network = await self._get_changeable(tx, caller, id)
             store = NetworkStore(tx)
+            await store.lock_against_ports(id)
+            network = await self._get_changeable(tx, caller, id)
             if await store.has_ports(id):
                 raise Conflict("Machines are connected to the network.")
             await store.modify(id, destroying=True)

@@ -20,8 +20,11 @@ CHANGES = (
     f"SELECT {COLUMNS} FROM networks n WHERE {VISIBLE} AND n.updated >= %(since)s ORDER BY n.id"
 )
 GET = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s AND {VISIBLE}"
-LOCK = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR UPDATE"
-SHARE = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR SHARE"
+# Servers are put on a public network all the time: news and changes of the network must not wait
+# for a moment when none is. Only its removal must.
+LOCK = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR NO KEY UPDATE"
+LOCK_AGAINST_PORTS = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR UPDATE"
+SHARE = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR KEY SHARE"
 # Public networks that may give addresses to new servers.
 PUBLIC_V4 = f"""
 SELECT {COLUMNS} FROM networks n WHERE n.public AND NOT n.drained AND NOT n.deleted
@@ -126,6 +129,10 @@ class NetworkStore:
     async def lock(self, id: int) -> Network | None:
         """The network ``id``, locked against other writers."""
         return await self._one(LOCK, {"id": id})
+
+    async def lock_against_ports(self, id: int) -> Network | None:
+        """The network ``id``, locked also against ports being added to it."""
+        return await self._one(LOCK_AGAINST_PORTS, {"id": id})
 
     async def share(self, id: int) -> Network | None:
         """The network ``id``, locked against its removal while a port is added."""
