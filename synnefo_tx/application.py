@@ -32,6 +32,7 @@ from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
 from synnefo_tx.compute.servers.reconcile import Reconciliation
 from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
+from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.console.tickets import Tickets
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
@@ -232,6 +233,8 @@ def mount(app: Application, clock: IReactorTime) -> None:
     catalog = Catalog(url)
     site.mount("/identity", IdentityRoutes(app.identity.tokens, app.identity.logins, catalog))
     site.mount("/account/v1.0", AccountRoutes(app.identity.quota, app.identity.resources))
+    site.mount("/compute", ComputeVersions(url))
+    site.mount("/network", NetworkVersions(url))
     base = f"{url}/compute/v2.0"
     site.mount(
         "/compute/v2.0",
