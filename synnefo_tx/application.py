@@ -148,7 +148,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         edges.clock,
         settings.ganeti,
     )
-    gauges = Gauges(metrics, database, poller)
+    gauges = Gauges(metrics, database, poller, compute.reconciliation.differences)
     authenticate = identity.tokens.authenticate
     site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
     app = Application(settings, database, metrics, identity, ganeti, compute, poller, gauges, site)

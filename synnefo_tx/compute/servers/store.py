@@ -36,6 +36,10 @@ LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} F
 OF_BACKEND = f"""
 SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted ORDER BY s.id
 """
+OLDEST_TASKS = """
+SELECT task, extract(epoch FROM synnefo_now() - min(updated))::float8 FROM servers
+WHERE NOT deleted AND task <> '' GROUP BY task ORDER BY task
+"""
 OPERSTATES = "SELECT id, operstate FROM servers WHERE id = ANY (%(ids)s)"
 BY_BACKEND = "SELECT backend, count(*) FROM servers WHERE NOT deleted GROUP BY backend"
 BY_FLAVOR = "SELECT flavor, count(*) FROM servers WHERE NOT deleted GROUP BY flavor"
@@ -137,6 +141,11 @@ async def find_view(database: Database, id: int, user: str, operator: bool) -> S
     """One server if the user owns it, deleted or not."""
     rows = await database.read(SHOW, {"id": id, "user": user or None, "operator": operator})
     return view_from_row(rows[0]) if rows else None
+
+
+async def oldest_tasks(database: Database) -> list[tuple[str, float]]:
+    """Every pending task and how long the oldest server with it has waited, in seconds."""
+    return [(row[0], row[1]) for row in await database.read(OLDEST_TASKS)]
 
 
 async def operstates(database: Database, ids: Sequence[int]) -> dict[int, str]:

@@ -214,6 +214,12 @@ class ServerRouteTests(CloudHttpTestCase):
         text = (await self.request("GET", "/metrics", token=None)).body.decode()
         self.assertIn('endpoint="POST /compute/v2.0/servers",status="202"', text)
         self.assertIn("synnefo_database_busy", text)
+        self.assertIn('synnefo_cluster_failing{backend="1"} 0.0', text)
+        self.ganeti["alpha"].faults.add(Fault(JobFault.STAYS_QUEUED))
+        await self.post()
+        text = (await self.request("GET", "/metrics", token=None)).body.decode()
+        self.assertIn('synnefo_oldest_task_seconds{task="BUILD"}', text)
+        self.assertIn('synnefo_open_intents{backend="1"} 1.0', text)
         self.assertNotIn("Secret", json.dumps(text))
 
 
