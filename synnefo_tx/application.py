@@ -17,18 +17,22 @@ from synnefo_tx.compute.flavors.operations import Flavors
 from synnefo_tx.compute.flavors.routes import FlavorRoutes
 from synnefo_tx.compute.images.operations import Images
 from synnefo_tx.compute.images.routes import ImageRoutes
+from synnefo_tx.compute.networks.administration import NetworkAdministration
 from synnefo_tx.compute.networks.events import NetworkEvents
 from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.routes import NetworkRoutes
+from synnefo_tx.compute.pools.operations import Pools
 from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
 from synnefo_tx.compute.servers.events import ServerEvents
+from synnefo_tx.compute.servers.inspection import ServerInspection
 from synnefo_tx.compute.servers.operations import Servers
 from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
 from synnefo_tx.compute.servers.reconcile import Reconciliation
 from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
+from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.console.tickets import Tickets
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
@@ -50,9 +54,12 @@ from synnefo_tx.operation.gauges import Gauges
 from synnefo_tx.operation.health import Health, Unwell
 from synnefo_tx.operation.routes import OperationRoutes
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.misses import Misses
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
+
+MISSES_WINDOW_SECONDS = 300.0
 
 
 @frozen
@@ -95,6 +102,8 @@ class ComputeParts:
     flavors: Flavors
     images: Images
     networks: Networks
+    network_administration: NetworkAdministration
+    pools: Pools
     ports: Ports
     parameters: Parameters
     servers: Servers
@@ -102,6 +111,7 @@ class ComputeParts:
     consoles: ServerConsoles
     events: ServerEvents
     network_events: NetworkEvents
+    inspection: ServerInspection
     reconciliation: Reconciliation
     usage: ServerUsage
     tickets: Tickets
@@ -138,8 +148,9 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         edges.clock,
         settings.ganeti,
     )
-    gauges = Gauges(metrics, database, poller)
-    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics)
+    gauges = Gauges(metrics, database, poller, compute.reconciliation.differences)
+    authenticate = identity.tokens.authenticate
+    site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
     app = Application(settings, database, metrics, identity, ganeti, compute, poller, gauges, site)
     mount(app, edges.clock)
     return app
@@ -179,7 +190,7 @@ def build_compute(
 ) -> ComputeParts:
     """Servers and what they are made of."""
     own, quota, jobs = settings.compute, identity.quota, ganeti.jobs
-    images = Images(database)
+    images = Images(database, edges.new_id)
     networks = Networks(database, quota, jobs, own, edges.new_id)
     ports = Ports(database, networks, own.nics_per_instance_max)
     parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
@@ -196,6 +207,8 @@ def build_compute(
         flavors=Flavors(database),
         images=images,
         networks=networks,
+        network_administration=NetworkAdministration(database, networks, jobs),
+        pools=Pools(database, own),
         ports=ports,
         parameters=parameters,
         servers=servers,
@@ -203,6 +216,7 @@ def build_compute(
         consoles=consoles,
         events=events,
         network_events=NetworkEvents(database, networks),
+        inspection=ServerInspection(database, servers, ganeti.backends, own.backend_prefix_id),
         reconciliation=Reconciliation(database, events, ganeti.backends, own.backend_prefix_id),
         usage=ServerUsage(),
         tickets=tickets,
@@ -219,6 +233,8 @@ def mount(app: Application, clock: IReactorTime) -> None:
     catalog = Catalog(url)
     site.mount("/identity", IdentityRoutes(app.identity.tokens, app.identity.logins, catalog))
     site.mount("/account/v1.0", AccountRoutes(app.identity.quota, app.identity.resources))
+    site.mount("/compute", ComputeVersions(url))
+    site.mount("/network", NetworkVersions(url))
     base = f"{url}/compute/v2.0"
     site.mount(
         "/compute/v2.0",
@@ -230,7 +246,8 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/network/v2.0",
         NetworkRoutes(compute.networks, compute.ports, settings.compute, f"{url}/network/v2.0"),
     )
-    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters))
+    misses = Misses(clock, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS)
+    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, misses))
 
 
 def _ask_parts(health: Health, app: Application) -> None:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sys
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import IO, Any
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
@@ -104,7 +104,8 @@ class CloudService(MultiService):
         if "events" in self.roles:
             app.poller.setServiceParent(self)
         if "timers" in self.roles:
-            self._start_timers(app)
+            for timer in timers(app, self._reactor):
+                timer.setServiceParent(self)
         if "console" in self.roles:
             self._start_console(app)
         if self.settings.demo.enabled:
@@ -165,16 +166,6 @@ class CloudService(MultiService):
         except CannotListenError:
             own = self.settings.console
             raise CannotStart(_taken(own.host, own.port, "SYNNEFO_CONSOLE__PORT")) from None
-
-    def _start_timers(self, app: Application) -> None:
-        backends, seconds = app.ganeti.backends, self.settings.ganeti.stats_refresh_seconds
-        timers: list[tuple[str, float, Callable[[], Any]]] = [
-            ("statistics", seconds, backends.refresh_all),
-            ("quota", QUOTA_SECONDS, lambda: reconcile_quota(app)),
-            ("sweeps", SWEEP_SECONDS, lambda: sweep(app)),
-        ]
-        for name, interval, work in timers:
-            Periodic(name, interval, work, self._reactor).setServiceParent(self)
 
     async def stopService(self) -> None:
         """Stop in the opposite order: no new requests, then timers, then the database."""
@@ -250,6 +241,20 @@ def lock_home(home: Path) -> IO[str]:
             f"another synnefo runs in {home}: stop it, or set SYNNEFO_HOME to another folder"
         ) from None
     return stream
+
+
+def timers(app: Application, clock: IReactorTime) -> list[Periodic]:
+    """What a process with the role of timers does now and then; not started."""
+    work: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
+        (
+            "statistics",
+            app.settings.ganeti.stats_refresh_seconds,
+            app.ganeti.backends.refresh_all,
+        ),
+        ("quota", QUOTA_SECONDS, lambda: reconcile_quota(app)),
+        ("sweeps", SWEEP_SECONDS, lambda: sweep(app)),
+    ]
+    return [Periodic(name, interval, each, clock) for name, interval, each in work]
 
 
 async def reconcile_quota(app: Application) -> None:

@@ -143,6 +143,12 @@ class Compute:
     )  # fmt: skip
     vmapi_repeat_seconds: int = setting(60, "Time in which a cut read may be repeated")
     vmapi_life_seconds: int = setting(3600, "Longest life of one-time parameters")
+    vmapi_nodes_only: bool = setting(
+        False, "Give one-time parameters to primary addresses of the cluster's nodes only"
+    )
+    vmapi_misses_max: int = setting(
+        20, "Requests for unknown one-time parameters that an address may make in five minutes"
+    )
     os_name: str = setting(
         "snf-image+default", "OS definition of new instances",
         original="GANETI_CREATEINSTANCE_KWARGS",

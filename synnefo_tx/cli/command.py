@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from attrs import frozen
 
 from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.output import Output
-from synnefo_tx.faults import BadRequest
+from synnefo_tx.faults import BadRequest, Fault
 
 Options = argparse.Namespace
+DIGITS_MAX = 18
 TRUE, FALSE = ("yes", "true", "t", "1"), ("no", "false", "f", "0")
 
 
@@ -54,6 +55,45 @@ class Command:
     async def run(self, app: Context, options: Options, out: Output) -> None:
         """Do it; raises Fault."""
         raise TypeError(f"{type(self).__name__} does not say what it does")
+
+
+async def each_of(
+    texts: Sequence[str], work: Callable[[str], Awaitable[object]], out: Output
+) -> None:
+    """Do ``work`` for all, whatever becomes of the others; raises BadRequest if some failed."""
+    failed = []
+    for text in texts:
+        try:
+            await work(text)
+        except Fault as error:
+            failed.append(text)
+            out.note(f"{text}: {error}")
+    if failed:
+        raise BadRequest(f"failed for {', '.join(failed)}")
+
+
+def number(text: str, prefix: str, what: str) -> int:
+    """The number of a server or network, given as such or as Ganeti's name; raises BadRequest."""
+    digits = text.removeprefix(prefix)
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > DIGITS_MAX:
+        raise BadRequest(f"{text!r} is no {what}: give its number, or its name {prefix}NUMBER")
+    return int(digits)
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers with commas between; for argparse."""
+    try:
+        return [int(piece) for piece in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers: 1,2,4") from None
+
+
+def pair(text: str) -> tuple[str, str]:
+    """``key=value``; for argparse."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not key=value")
+    return key, value
 
 
 def boolean(text: str) -> bool:

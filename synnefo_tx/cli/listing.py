@@ -91,6 +91,7 @@ class ListCommand(Command):
     default_fields: ClassVar[tuple[str, ...]]
     row_type: ClassVar[type[Any]] = object
     user_field: ClassVar[str | None] = None
+    project_field: ClassVar[str | None] = None
     deleted_field: ClassVar[str | None] = None
 
     async def rows(self, app: Context, options: Options) -> Sequence[Any]:
@@ -110,6 +111,8 @@ class ListCommand(Command):
         parser.add_argument("--no-headers", action="store_true", help="leave the headers out")
         if self.user_field is not None:
             parser.add_argument("-u", "--user", help="only what this user (uuid or e-mail) has")
+        if self.project_field is not None:
+            parser.add_argument("-p", "--project", help="only what is in this project (uuid)")
         if self.deleted_field is not None:
             parser.add_argument(
                 "-d", "--deleted", action="store_true", help="what is deleted, instead"
@@ -152,6 +155,8 @@ class ListCommand(Command):
         if self.user_field is not None and options.user:
             user = (await app.identity.users.get(options.user)).uuid
             rows = [row for row in rows if getattr(row, self.user_field) == user]
+        if self.project_field is not None and options.project:
+            rows = [row for row in rows if getattr(row, self.project_field) == options.project]
         if self.deleted_field is not None:
             rows = [row for row in rows if getattr(row, self.deleted_field) == options.deleted]
         for condition in wanted:

@@ -5,6 +5,18 @@ from __future__ import annotations
 from synnefo_tx.cli.command import Command
 from synnefo_tx.cli.schema import DbMigrate
 from synnefo_tx.compute.backends.commands import BackendAdd, BackendList
+from synnefo_tx.compute.flavors.commands import (
+    FlavorCreate,
+    FlavorList,
+    VolumeTypeCreate,
+    VolumeTypeList,
+)
+from synnefo_tx.compute.images.commands import ImageList, ImageRegister
+from synnefo_tx.compute.networks.commands import NetworkCreate, NetworkList, NetworkRemove
+from synnefo_tx.compute.pools.commands import PoolCreate, PoolList
+from synnefo_tx.compute.servers.commands import ServerList, ServerShow
+from synnefo_tx.compute.servers.inspect_commands import ServerInspect
+from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, ReconcileServers
 from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, ResourceList, ResourceModify
@@ -16,13 +28,29 @@ COMMANDS: tuple[type[Command], ...] = (
     BackendModify,
     BackendUpdateStatus,
     DbMigrate,
+    FlavorCreate,
+    FlavorList,
+    ImageList,
+    ImageRegister,
+    NetworkCreate,
+    NetworkList,
+    NetworkRemove,
+    PoolCreate,
+    PoolList,
     ProjectList,
     ProjectShow,
     QuotaList,
+    ReconcileResources,
+    ReconcileServers,
     ResourceList,
     ResourceModify,
+    ServerInspect,
+    ServerList,
+    ServerShow,
     UserAdd,
     UserList,
     UserModify,
     UserShow,
+    VolumeTypeCreate,
+    VolumeTypeList,
 )

@@ -12,6 +12,9 @@ from synnefo_tx.faults import BadRequest, NotModified
 from synnefo_tx.rest.endpoint import Call
 from synnefo_tx.settings import Compute
 
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Since when listings of changes hold everything, what is deleted too."""
+
 
 @frozen
 class Since:

@@ -232,8 +232,9 @@ class Database:
             return
         try:
             await self._run(connection, "ROLLBACK", None)
-        except BaseException:
-            self.log.failure("rollback failed; the connection is dropped")
+        except BaseException as error:
+            # What it would have undone is undone with the connection.
+            self.log.warn("rollback failed, the connection is dropped: {error}", error=str(error))
             self._discard(connection)
         else:
             self._release(connection)

@@ -137,6 +137,10 @@ class Poller(Service):
 
     async def list_instances(self, backend: int) -> None:
         """List all instances of a cluster once and hand them on."""
+        await self._on_listing(await self.read(backend))
+
+    async def read(self, backend: int) -> Listing:
+        """All instances of a cluster now; raises RapiFailure."""
         begun: datetime = (await self._database.read(NOW))[0][0]
         rapi = await self._backends.rapi(backend)
-        await self._on_listing(Listing(backend, begun, await rapi.instances()))
+        return Listing(backend, begun, await rapi.instances())

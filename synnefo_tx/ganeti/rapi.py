@@ -83,7 +83,12 @@ class Rapi(Protocol):
     async def create_instance(self, body: Mapping[str, Any], reason: str) -> int: ...
 
     async def delete_instance(
-        self, name: str, reason: str, *, shutdown_timeout_seconds: int | None = None
+        self,
+        name: str,
+        reason: str,
+        *,
+        shutdown_timeout_seconds: int | None = None,
+        depends: Depends = (),
     ) -> int: ...
 
     async def startup(self, name: str, reason: str) -> int: ...
@@ -203,10 +208,15 @@ class TreqRapi:
         return await self._submit("POST", "/2/instances", reason, body)
 
     async def delete_instance(
-        self, name: str, reason: str, *, shutdown_timeout_seconds: int | None = None
+        self,
+        name: str,
+        reason: str,
+        *,
+        shutdown_timeout_seconds: int | None = None,
+        depends: Depends = (),
     ) -> int:
         """Shut the instance down and remove it with its disks."""
-        body = _given(shutdown_timeout=shutdown_timeout_seconds)
+        body = _given(shutdown_timeout=shutdown_timeout_seconds, depends=depends or None)
         return await self._submit("DELETE", _path("instances", name), reason, body)
 
     async def startup(self, name: str, reason: str) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from synnefo_tx.compute.servers.store import oldest_tasks
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.store import open_counts
 from synnefo_tx.ganeti.poller import Poller
@@ -11,7 +14,13 @@ from synnefo_tx.rest.metrics import Metrics
 class Gauges:
     """Jobs and poll lag per cluster, use of the pool."""
 
-    def __init__(self, metrics: Metrics, database: Database, poller: Poller) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        database: Database,
+        poller: Poller,
+        differences: Mapping[int, int],
+    ) -> None:
         self._database = database
         self._poller = poller
         self._open = metrics.gauge("synnefo_open_intents", "Intents without an end", ("backend",))
@@ -21,10 +30,17 @@ class Gauges:
         self._lag = metrics.gauge(
             "synnefo_poll_lag_seconds", "Time since a cluster last answered a poll", ("backend",)
         )
+        self._failing = metrics.gauge(
+            "synnefo_cluster_failing", "Whether the last look at a cluster failed", ("backend",)
+        )
+        self._tasks = metrics.gauge(
+            "synnefo_oldest_task_seconds", "Longest wait of a server with this task", ("task",)
+        )
         self._busy = metrics.gauge("synnefo_database_busy", "Database connections in use")
         self._waiting = metrics.gauge("synnefo_database_waiting", "Callers that wait for one")
         self.drift = metrics.gauge("synnefo_quota_drift", "Holdings that differ from what exists")
-        self.differences = metrics.gauge(
+        self._found = differences
+        self._differences = metrics.gauge(
             "synnefo_reconcile_differences", "Servers and instances that differ", ("backend",)
         )
 
@@ -38,5 +54,11 @@ class Gauges:
             self._open.labels(str(backend)).set(count)
             self._oldest.labels(str(backend)).set(oldest)
         for backend, lag in self._poller.lags.items():
+            self._failing.labels(str(backend)).set(lag.failing)
             if lag.polled is not None:
                 self._lag.labels(str(backend)).set(now_seconds - lag.polled)
+        self._tasks.clear()
+        for task, seconds in await oldest_tasks(self._database):
+            self._tasks.labels(task).set(seconds)
+        for backend, count in self._found.items():
+            self._differences.labels(str(backend)).set(count)

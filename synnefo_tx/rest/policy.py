@@ -46,6 +46,7 @@ RULES: dict[str, Rule] = {
     "account:quota:list": authenticated,
     "account:resource:list": anyone,
     "compute:versions": anyone,
+    "compute:extension:list": authenticated,
     "compute:flavor:list": authenticated,
     "compute:flavor:show": authenticated,
     "compute:image:list": authenticated,

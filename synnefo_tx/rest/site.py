@@ -8,7 +8,6 @@ log.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any
@@ -74,13 +73,19 @@ class ApiSite:
     log = Logger()
 
     def __init__(
-        self, settings: Http, authenticate: Authenticate, clock: IReactorTime, metrics: Metrics
+        self,
+        settings: Http,
+        authenticate: Authenticate,
+        clock: IReactorTime,
+        metrics: Metrics,
+        new_id: Callable[[], str],
     ) -> None:
         self.settings = settings
         self.metrics = metrics
         self.mounted: list[Mounted] = []
         self._authenticate = authenticate
         self._clock = clock
+        self._new_id = new_id
         self._app = Klein()
         self._roots: list[str] = []
         self._app.handle_errors(HTTPException)(self._unrouted)
@@ -107,7 +112,7 @@ class ApiSite:
 
     def site(self) -> Site:
         """The protocol factory to listen with."""
-        site = _QuietSite(self._app.resource(), requestFactory=self._request)
+        site = _QuietSite(self._app.resource(), requestFactory=self._request, reactor=self._clock)
         site.timeOut = 75
         site.displayTracebacks = False
         return site
@@ -117,7 +122,7 @@ class ApiSite:
 
     async def _serve(self, mounted: Mounted, request: Request, arguments: dict[str, str]) -> bytes:
         started = time.monotonic()
-        begin(request)
+        begin(request, self._new_id())
         remote = client_address(request, self.settings.trusted_proxies)
         caller: Caller | None = None
         try:
@@ -177,7 +182,7 @@ class ApiSite:
         )
 
     def _unrouted(self, request: Request, failure: Any) -> bytes:
-        begin(request)
+        begin(request, self._new_id())
         error = failure.value
         path = request.path.decode("utf-8", "replace")
         if isinstance(error, MethodNotAllowed):
@@ -237,9 +242,9 @@ class LimitedRequest(Request):
         self.channel.transport.loseConnection()
 
 
-def begin(request: Request) -> None:
+def begin(request: Request, id: str) -> None:
     """Give the request its id and the headers that every reply has."""
-    identity = f"req-{uuid.uuid4()}"
+    identity = f"req-{id}"
     request_id.set(identity)
     headers = request.responseHeaders
     headers.removeHeader(b"Server")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr
+from pathlib import Path
 
 from synnefo_tx.cli.command import Terminal
 from synnefo_tx.cli.registry import COMMANDS
@@ -16,6 +17,7 @@ from synnefo_tx.faults import BadRequest
 from tests.support.application import CommandTestCase
 from tests.support.database import TestServer
 from tests.support.identity import make_user
+from tests.support.reference import commands_reference
 
 
 class RunnerTests(CommandTestCase):
@@ -25,6 +27,12 @@ class RunnerTests(CommandTestCase):
         self.assertEqual(len(set(names)), len(names))
         for each in COMMANDS:
             self.assertTrue((each.__doc__ or "").strip(), each)
+
+    def test_reference(self) -> None:
+        """docs/commands.md is what commands declare: python -m tests.support.reference writes
+        it."""
+        written = Path(__file__).parent.parent.parent / "docs" / "commands.md"
+        self.assertEqual(written.read_text(encoding="utf-8"), commands_reference(COMMANDS))
 
     def test_wrong_use(self) -> None:
         """Unknown commands and options end with status 2 and the usage."""

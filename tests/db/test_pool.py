@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import psycopg2
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -191,3 +194,16 @@ class ConnectionTests(DatabaseTestCase):
         result = await connection.execute("SELECT length(%(text)s)", {"text": text})
         self.assertEqual(result.rows, [(3_000_000,)])
         connection.close()
+
+
+class FrozenServerTests(DatabaseTestCase):
+    limits = {"connections": 1, "statement_seconds": 0.2}
+
+    async def test_frozen_backend(self) -> None:
+        """A backend that is frozen costs its caller the limit and a 503, not for ever."""
+        (pid,) = (await self.database.read("SELECT pg_backend_pid()"))[0]
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        with self.assertRaises(DatabaseUnavailable):
+            await self.database.read("SELECT 1")
+        self.flushLoggedErrors()

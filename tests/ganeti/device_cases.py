@@ -8,9 +8,11 @@ class DeviceCases(ClusterSupport):
     """NICs and disks of an instance that exists."""
 
     async def test_nics(self):
-        """NICs are added, renamed and removed, by name, UUID or position."""
+        """NICs are added, renamed and removed, by name, UUID or position; a MAC given is kept."""
         network = await self.network()
-        await self.created(nics=[NicSpec("a", network, "10.91.0.9")])
+        await self.created(nics=[NicSpec("a", network, "10.91.0.9", "aa:00:00:91:00:09")])
+        made = await self.rapi.instance(self.name("vm"))
+        self.assertEqual(made["nic.macs"], ["aa:00:00:91:00:09"])
         added = await self.succeed(
             self.change(nics=[["add", -1, {"name": "b", "network": network, "ip": "pool"}]])
         )
@@ -36,11 +38,13 @@ class DeviceCases(ClusterSupport):
     async def test_nics_refused(self):
         """Unknown NICs, names twice and addresses in use fail, and nothing changes."""
         network = await self.network()
-        nics = [NicSpec("a", network, "10.91.0.9"), NicSpec("b", network, "10.91.0.8")]
+        mac = "aa:00:00:91:00:09"
+        nics = [NicSpec("a", network, "10.91.0.9", mac), NicSpec("b", network, "10.91.0.8")]
         await self.created(nics=nics)
         for change, code in (
             (["remove", "nosuch", {}], "unknown_entity"),
             (["add", -1, {"name": "a"}], "resource_not_unique"),
+            (["add", -1, {"mac": mac}], "resource_not_unique"),
             (["modify", "a", {"ip": "10.91.0.8"}], "resource_not_unique"),
             (["add", -1, {"network": "nosuch", "ip": "pool"}], "unknown_entity"),
         ):

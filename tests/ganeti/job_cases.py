@@ -136,6 +136,19 @@ class JobCases(ClusterSupport):
         self.assertGreaterEqual(stopped.ended_at, created.ended_at)
         self.assertEqual((await self.rapi.instance(self.name("vm")))["status"], "ADMIN_down")
 
+    async def test_removal_after_creation(self):
+        """A removal that depends on the creation waits for it, however early it was asked for."""
+        creation = await self.creation(osparams={"os_sleep": "1"})
+        statuses = ["canceled", "error", "success"]
+        removal = await self.rapi.delete_instance(
+            self.name("vm"), REASON, shutdown_timeout_seconds=0, depends=[(creation, statuses)]
+        )
+        created, removed = await self.settle(creation), await self.settle(removal)
+        self.assertEqual((created.status, removed.status), ("success", "success"))
+        self.assertGreaterEqual(removed.started_at, created.ended_at)
+        self.assertNotIn(self.name("vm"), [one["name"] for one in await self.rapi.instances()])
+        self.instances.clear()
+
     async def test_cancel(self):
         """A queued job can be canceled, a running or ended one not."""
         creation = await self.creation(osparams={"os_sleep": "2"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import treq
@@ -50,7 +51,9 @@ class HttpTestCase(DatabaseTestCase):
     async def setUp(self) -> None:
         await super().setUp()
         self.authenticate: Authenticate = nobody
-        self.site = ApiSite(self.http, self._authenticate, reactor, Metrics())
+        self.site = ApiSite(
+            self.http, self._authenticate, reactor, Metrics(), lambda: str(uuid.uuid4())
+        )
         port = reactor.listenTCP(0, self.site.site(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import fields
 
+from synnefo_tx.cli.command import Command
+from synnefo_tx.cli.listing import ListCommand
+from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.settings import groups
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,8 +40,57 @@ def settings_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
+def commands_reference(commands: Sequence[type[Command]]) -> str:
+    """docs/commands.md, from the commands and what they declare."""
+    lines = [
+        "# Commands",
+        "",
+        "Written from the code by `python -m tests.support.reference`. `snf-manage COMMAND --help`",
+        "explains the options. All commands take `--config FILE`, `--output-format",
+        "pretty|csv|json` and `--traceback`; all lists `--output FIELDS`, `--list-fields`,",
+        '`--filter-by "key>=value,key2!=value"`, `--list-filters` and `--no-headers`. They work',
+        "while the service runs, and without it. The status is 0 when everything asked for was",
+        "done, 2 for wrong use, else 1 with one line on standard error that says why.",
+        "",
+        "| command | arguments | what it does |",
+        "|---|---|---|",
+    ]
+    for kind in sorted(commands, key=lambda each: each.name):
+        about = " ".join((kind.__doc__ or "").split())
+        lines.append(f"| `{kind.name}` | {_arguments(kind)} | {_cell(about)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _arguments(kind: type[Command]) -> str:
+    parser = argparse.ArgumentParser(add_help=False)
+    kind().arguments(parser)
+    shared = argparse.ArgumentParser(add_help=False)
+    if issubclass(kind, ListCommand):
+        ListCommand.arguments(ListCommand(), shared)
+    known = {each.dest for each in shared._actions}
+    shown = [_argument(each) for each in parser._actions if each.dest not in known]
+    return " ".join(f"`{_cell(each)}`" for each in shown)
+
+
+def _argument(action: argparse.Action) -> str:
+    choices = "|".join(map(str, action.choices)) if action.choices else ""
+    metavar = action.metavar or choices or action.dest.upper()
+    more = "…" if action.nargs == "+" else ""
+    if not action.option_strings:
+        return f"{metavar}{more}"
+    option = "/".join(action.option_strings)
+    text = option if action.nargs == 0 else f"{option} {metavar}"
+    return text if action.required else f"[{text}]"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def main() -> None:
     """Write every generated page."""
+    commands = commands_reference(COMMANDS)
+    (ROOT / "docs" / "commands.md").write_text(commands, encoding="utf-8")
     (ROOT / "docs" / "settings.md").write_text(settings_reference(), encoding="utf-8")
 
 

@@ -42,6 +42,9 @@ def trial(names: list[str]) -> tuple[int, int, int]:
         sys.stdout.write(line)
         tail = (tail + line)[-4000:]
     process.wait()
+    # Workers keep their output to themselves; how fast the simulator is must be seen.
+    for path in sorted(ROOT.glob("_trial_temp/*/simulation.log")):
+        sys.stdout.write(path.read_text())
     counts = {name: int(number) for name, number in COUNTS.findall(tail.rpartition("Ran ")[2])}
     failed = counts.get("failures", 0) + counts.get("errors", 0)
     passed = counts.get("successes", 0) + counts.get("expectedFailures", 0)

@@ -103,7 +103,7 @@ async def _initialize(app: Context, id: int, out: Output) -> None:
         ) from error
     backend = await app.ganeti.backends.get(id)
     out.record(resources(backend), title="Resources")
-    copies = await app.compute.networks.bring_public([id])
+    copies = await app.compute.network_administration.bring_public([id])
     if copies:
         out.table(
             ("network", "name", "state"),

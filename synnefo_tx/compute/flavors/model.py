@@ -26,6 +26,30 @@ class VolumeType:
 
 
 @frozen
+class VolumeTypeUse:
+    """A volume type, and how many live flavors and volumes are of it."""
+
+    volume_type: VolumeType
+    flavors: int
+    volumes: int
+
+
+@frozen
+class FlavorSize:
+    """What a flavor is unique in."""
+
+    cpu: int
+    ram_mib: int
+    disk_gib: int
+    volume_type: VolumeType
+
+    @property
+    def name(self) -> str:
+        """The original's name: C<cpu>R<ram>D<disk><template>."""
+        return f"C{self.cpu}R{self.ram_mib}D{self.disk_gib}{self.volume_type.disk_template}"
+
+
+@frozen
 class Flavor:
     """A size of server."""
 
@@ -39,6 +63,11 @@ class Flavor:
     deleted: bool
 
     @property
+    def size(self) -> FlavorSize:
+        """What the flavor is unique in."""
+        return FlavorSize(self.cpu, self.ram_mib, self.disk_gib, self.volume_type)
+
+    @property
     def name(self) -> str:
-        """The original's name: C<cpu>R<ram>D<disk><template>."""
-        return f"C{self.cpu}R{self.ram_mib}D{self.disk_gib}{self.volume_type.disk_template}"
+        """The name of its size."""
+        return self.size.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synnefo_tx.compute.flavors.model import Flavor, VolumeType
+from synnefo_tx.compute.flavors.model import Flavor, VolumeType, VolumeTypeUse
 from synnefo_tx.db.pool import Database, Row, Transaction
 from synnefo_tx.faults import ItemNotFound
 
@@ -26,6 +26,12 @@ ON CONFLICT (cpu, ram_mib, disk_gib, volume_type) DO NOTHING RETURNING id
 INSERT_TYPE = """
 INSERT INTO volume_types (name, disk_template) VALUES (%(name)s, %(disk_template)s) RETURNING id
 """
+TYPE_USES = """
+SELECT t.id, t.name, t.disk_template, t.deleted,
+ (SELECT count(*) FROM flavors f WHERE f.volume_type = t.id AND NOT f.deleted),
+ (SELECT count(*) FROM volumes v WHERE v.volume_type = t.id AND NOT v.deleted)
+FROM volume_types t ORDER BY t.id
+"""
 TYPES = "SELECT id, name, disk_template, deleted FROM volume_types ORDER BY id"
 
 
@@ -44,6 +50,12 @@ async def list_flavors(database: Database, everything: bool = False) -> list[Fla
 async def list_types(database: Database) -> list[VolumeType]:
     """All volume types."""
     return [VolumeType(*row) for row in await database.read(TYPES)]
+
+
+async def list_type_uses(database: Database) -> list[VolumeTypeUse]:
+    """All volume types, with the counts of live flavors and volumes."""
+    rows = await database.read(TYPE_USES)
+    return [VolumeTypeUse(VolumeType(*row[:4]), *row[4:]) for row in rows]
 
 
 class FlavorStore:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from synnefo_tx.compute.images.model import Image
-from synnefo_tx.compute.images.store import ImageStore, list_visible
-from synnefo_tx.db.pool import Database, Transaction
-from synnefo_tx.faults import ItemNotFound
+from synnefo_tx.compute.images.rules import DISK_FORMATS, check_image
+from synnefo_tx.compute.images.store import ImageStore, list_images, list_visible
+from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
+from synnefo_tx.faults import Conflict, ItemNotFound
 
 
 class Images:
     """The table-backed ``ImageSource``, and the operator's way to add an image."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: Callable[[], str]) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def list_visible(self, user: str, since: datetime | None = None) -> list[Image]:
         """Live images that ``user`` may read."""
@@ -33,31 +35,43 @@ class Images:
         async with self._database.transaction("image-show") as tx:
             return await self.get_readable(tx, id, user)
 
+    async def list_all(self) -> list[Image]:
+        """Every image, deleted ones too."""
+        return await list_images(self._database)
+
     async def register(
         self,
-        id: str,
+        id: str | None,
         name: str,
         owner: str,
         location: str,
         properties: Mapping[str, str],
         *,
-        disk_format: str = "diskdump",
+        disk_format: str = DISK_FORMATS[0],
         public: bool = True,
         size_bytes: int = 0,
         checksum: str = "",
-    ) -> None:
-        """Add an image whose bytes are at ``location``."""
-        async with self._database.transaction("image-register") as tx:
-            await ImageStore(tx).insert(
-                {
-                    "id": id,
-                    "name": name,
-                    "owner": owner,
-                    "location": location,
-                    "disk_format": disk_format,
-                    "public": public,
-                    "size_bytes": size_bytes,
-                    "checksum": checksum,
-                    "properties": dict(properties),
-                }
-            )
+    ) -> str:
+        """Add an image whose bytes are at ``location``; its id, made up if none is given.
+
+        Raises BadRequest, or Conflict when there is one of that id.
+        """
+        check_image(name, location, disk_format, size_bytes, properties)
+        id = id or self._new_id()
+        values = {
+            "id": id,
+            "name": name,
+            "owner": owner,
+            "location": location,
+            "disk_format": disk_format,
+            "public": public,
+            "size_bytes": size_bytes,
+            "checksum": checksum,
+            "properties": dict(properties),
+        }
+        try:
+            async with self._database.transaction("image-register") as tx:
+                await ImageStore(tx).insert(values)
+        except UniqueViolation:
+            raise Conflict(f"there is an image {id} already") from None
+        return id

@@ -14,6 +14,7 @@ VISIBLE = f"""
 SELECT {COLUMNS} FROM images WHERE NOT deleted AND (public OR owner = %(user)s)
  AND updated >= coalesce(%(since)s, '-infinity'::timestamptz) ORDER BY id
 """
+LIST_ALL = f"SELECT {COLUMNS} FROM images ORDER BY created, id"
 GET = f"""
 SELECT {COLUMNS} FROM images
 WHERE id::text = %(id)s AND NOT deleted AND (public OR owner = %(user)s)
@@ -37,6 +38,11 @@ async def list_visible(database: Database, user: str, since: datetime | None = N
     return [from_row(row) for row in rows]
 
 
+async def list_images(database: Database) -> list[Image]:
+    """Every image, deleted ones too, in the order they were made."""
+    return [from_row(row) for row in await database.read(LIST_ALL)]
+
+
 class ImageStore:
     """Images inside a transaction."""
 
@@ -49,5 +55,5 @@ class ImageStore:
         return None if row is None else from_row(row)
 
     async def insert(self, values: dict[str, Any]) -> None:
-        """Add an image."""
+        """Add an image; raises UniqueViolation when there is one of that id."""
         await self._tx.run(INSERT, {**values, "properties": Json(values["properties"])})

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from ipaddress import IPv4Network
 
-from synnefo_tx.caller import OPERATOR, Caller
+from synnefo_tx.caller import Caller
 from synnefo_tx.compute.networks import rules
-from synnefo_tx.compute.networks.model import TYPES, BackendNetwork, Network
+from synnefo_tx.compute.networks.model import TYPES, Network, NetworkDraft
 from synnefo_tx.compute.networks.store import NetworkStore, list_networks
-from synnefo_tx.compute.pools.rules import bridge_at, mac_prefix_at, usable_ranges
+from synnefo_tx.compute.pools.rules import (
+    bridge_at,
+    index_of_bridge,
+    index_of_mac_prefix,
+    mac_prefix_at,
+    usable_ranges,
+)
 from synnefo_tx.compute.pools.store import PoolStore
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, Forbidden, ItemNotFound, ServiceUnavailable
-from synnefo_tx.ganeti.backends.store import BackendStore, all_backends
+from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.requests import link_name
@@ -73,10 +81,8 @@ class Networks:
         rules.check_name(name)
         project = project or caller.default_project
         async with self._database.transaction("network-create") as tx:
-            id = await self._insert(tx, name, type, caller.user, project)
-            charge = Provision(caller.user, project, PRIVATE_NETWORK, 1)
-            await self._quota.charge(tx, [charge])
-            return await self.get_visible(tx, caller, id)
+            draft = NetworkDraft(name, type, user=caller.user, project=project)
+            return await self.get_visible(tx, caller, await self.insert(tx, draft))
 
     async def create_public(
         self,
@@ -89,61 +95,78 @@ class Networks:
         drained: bool = False,
     ) -> Network:
         """A public network, for the operator; its subnets are added next."""
+        draft = NetworkDraft(
+            name, type, link=link, floating_ip_pool=floating_ip_pool, drained=drained
+        )
         async with self._database.transaction("network-create") as tx:
-            id = await self._insert(
-                tx, name, type, None, None, link, floating=floating_ip_pool, drained=drained
-            )
-            return await self.get_visible(tx, caller, id)
+            return await self.get_visible(tx, caller, await self.insert(tx, draft))
 
-    async def _insert(
-        self,
-        tx: Transaction,
-        name: str,
-        type: str,
-        user: str | None,
-        project: str | None,
-        link: str | None = None,
-        *,
-        floating: bool = False,
-        drained: bool = False,
-    ) -> int:
-        kind = TYPES[type]
+    async def insert(self, tx: Transaction, draft: NetworkDraft) -> int:
+        """Add a network with its bridge and MAC prefix, charged to its owner's project."""
+        kind = TYPES[draft.type]
         store = NetworkStore(tx)
         id = await store.insert(
             {
-                "name": name,
-                "userid": user,
-                "project": project,
-                "type": type,
+                "name": draft.name,
+                "userid": draft.user,
+                "project": draft.project,
+                "type": draft.type,
                 "mode": kind.mode,
-                "link": link,
-                "mac_prefix": self._settings.default_mac_prefix,
-                "tags": list(kind.tags),
-                "public": user is None,
-                "drained": drained,
-                "floating_ip_pool": floating,
+                "link": draft.link,
+                "mac_prefix": draft.mac_prefix or self._settings.default_mac_prefix,
+                "tags": list(kind.tags if draft.tags is None else draft.tags),
+                "public": draft.user is None,
+                "drained": draft.drained,
+                "floating_ip_pool": draft.floating_ip_pool,
             }
         )
         if kind.own_mac_prefix:
-            base, index = await self._take(tx, "mac-prefix", id, user or "")
-            await store.modify(id, mac_prefix=mac_prefix_at(base, index))
-        if link is None:
-            await store.modify(id, link=await self._link(tx, type, id, user or ""))
+            index_of = partial(index_of_mac_prefix, prefix=draft.mac_prefix or "")
+            wanted = index_of if draft.mac_prefix else None
+            taken = await self._take(tx, "mac-prefix", id, draft, wanted)
+            if taken is not None:
+                await store.modify(id, mac_prefix=mac_prefix_at(*taken))
+        if draft.link is None or kind.own_bridge:
+            await store.modify(id, link=await self._link(tx, id, draft))
+        if draft.user is not None and draft.project is not None:
+            charge = Provision(draft.user, draft.project, PRIVATE_NETWORK, 1)
+            await self._quota.charge(tx, [charge])
         return id
 
-    async def _link(self, tx: Transaction, type: str, id: int, user: str) -> str:
-        if TYPES[type].own_bridge:
-            return bridge_at(*await self._take(tx, "bridge", id, user))
-        if type == "MAC_FILTERED":
+    async def _link(self, tx: Transaction, id: int, draft: NetworkDraft) -> str | None:
+        if TYPES[draft.type].own_bridge:
+            index_of = partial(index_of_bridge, bridge=draft.link or "")
+            taken = await self._take(tx, "bridge", id, draft, index_of if draft.link else None)
+            return draft.link if taken is None else bridge_at(*taken)
+        if draft.type == "MAC_FILTERED":
             return self._settings.mac_filtered_bridge
-        if type == "IP_LESS_ROUTED":
+        if draft.type == "IP_LESS_ROUTED":
             return link_name(id, self._settings.backend_prefix_id)
         return self._settings.default_bridge
 
-    async def _take(self, tx: Transaction, kind: str, id: int, user: str) -> tuple[str, int]:
+    async def _take(
+        self,
+        tx: Transaction,
+        kind: str,
+        id: int,
+        draft: NetworkDraft,
+        index_of: Callable[[str], int | None] | None,
+    ) -> tuple[str, int] | None:
+        """A value for a network: any, or the one at ``index_of(base)``; None if that one is of no
+        pool."""
         pools = self.pools(tx)
-        bases = {pool.id: pool.base for pool in await pools.of_kind(kind)}
-        item = await pools.take(list(bases), f"network:{id}", user, wait=True)
+        known = await pools.of_kind(kind)
+        holder, owner = f"network:{id}", draft.user or ""
+        if index_of is not None:
+            for pool in known:
+                index = index_of(pool.base)
+                if index is not None and 0 <= index < pool.size:
+                    if not await pools.take_index(pool.id, index, holder, owner):
+                        raise Conflict(f"The {kind} is taken or reserved")
+                    return pool.base, index
+            return None
+        bases = {pool.id: pool.base for pool in known}
+        item = await pools.take(list(bases), holder, owner, wait=True)
         if item is None:
             raise ServiceUnavailable(f"No {kind} is left for a network")
         return bases[item.pool], item.index
@@ -187,35 +210,41 @@ class Networks:
             changed = await self._get_changeable(tx, caller, id)
             if await NetworkStore(tx).copies(changed.id):
                 raise BadRequest("A network that servers are on takes no further subnet")
-            try:
-                subnet = await NetworkStore(tx).insert_subnet(
-                    id, 4, str(network), gateway, dhcp, name
-                )
-            except UniqueViolation:
-                raise BadRequest("The network has an IPv4 subnet already") from None
-            for base, size in usable_ranges(network, gateway):
-                await self.pools(tx).insert("ipv4", subnet, base, size)
-            await NetworkStore(tx).modify(id)
+            await self.insert_subnet(tx, id, network, gateway, dhcp=dhcp, name=name)
             return await self.get_visible(tx, caller, id)
+
+    async def insert_subnet(
+        self,
+        tx: Transaction,
+        id: int,
+        network: IPv4Network,
+        gateway: str | None,
+        *,
+        dhcp: bool,
+        name: str = "",
+    ) -> None:
+        """Give a network its IPv4 range, and the addresses of hosts to its pool."""
+        try:
+            subnet = await NetworkStore(tx).insert_subnet(id, 4, str(network), gateway, dhcp, name)
+        except UniqueViolation:
+            raise BadRequest("The network has an IPv4 subnet already") from None
+        for base, size in usable_ranges(network, gateway):
+            await self.pools(tx).insert("ipv4", subnet, base, size)
+        await NetworkStore(tx).modify(id)
 
     async def delete(self, caller: Caller, id: int) -> None:
         """Remove a network without ports, from every cluster that has it."""
         async with self._database.transaction("network-delete") as tx:
-            network = await self._get_changeable(tx, caller, id)
             store = NetworkStore(tx)
+            await store.lock_against_ports(id)
+            network = await self._get_changeable(tx, caller, id)
             if await store.has_ports(id):
                 raise Conflict("Machines are connected to the network.")
             await store.modify(id, destroying=True)
             drafts = []
             for copy in await store.copies(network.id):
-                wanted = rules.remove_intents(
-                    id,
-                    copy.backend,
-                    (await BackendStore(tx).get(copy.backend)).node_groups,
-                    self._settings.backend_prefix_id,
-                    self._new_id,
-                    self._settings.job_limit_seconds,
-                )
+                groups = (await BackendStore(tx).get(copy.backend)).node_groups
+                wanted = self._jobs_of(id, copy.backend).remove(groups)
                 for draft in wanted:
                     await JobStore(tx).insert_intent(draft, request_id.get())
                 intents = [draft.id for draft in wanted]
@@ -239,32 +268,6 @@ class Networks:
             release = Provision(network.userid, network.project, PRIVATE_NETWORK, -1)
             await self._quota.charge(tx, [release], force=True)
 
-    async def bring_public(self, backends: Sequence[int]) -> list[tuple[Network, BackendNetwork]]:
-        """Bring all live public networks to some clusters; what is of each there now."""
-        copies = []
-        for network in await self.listing(OPERATOR):
-            if network.public and not network.destroying:
-                copies += [(network, await self._bring_now(network.id, id)) for id in backends]
-        return [(network, copy) for network, copy in copies if copy is not None]
-
-    async def bring_everywhere(self, id: int) -> list[BackendNetwork]:
-        """Bring a network to every cluster that is not offline and whose node groups are known;
-        what is of it there now."""
-        online = [each for each in await all_backends(self._database) if not each.offline]
-        known = [each.id for each in online if each.node_groups]
-        copies = [await self._bring_now(id, backend) for backend in known]
-        return [copy for copy in copies if copy is not None]
-
-    async def _bring_now(self, id: int, backend: int) -> BackendNetwork | None:
-        async with self._database.transaction("network-bring") as tx:
-            network = await NetworkStore(tx).share(id)
-            if network is None or network.deleted or network.destroying:
-                return None
-            intents = await self.bring(tx, network, backend)
-            tx.after_commit(lambda: self._jobs.submit_soon(intents))
-        async with self._database.transaction("network-copy") as tx:
-            return await NetworkStore(tx).find_copy(id, backend)
-
     async def bring(self, tx: Transaction, network: Network, backend: int) -> list[str]:
         """Make sure that a network is on a cluster, or on its way.
 
@@ -282,16 +285,19 @@ class Networks:
             raise Conflict("The network is being removed")
         if not made and copy.state != "ERROR":
             return list(copy.intents)
-        drafts = rules.add_intents(
-            network,
-            backend,
-            (await BackendStore(tx).get(backend)).node_groups,
-            self._settings.backend_prefix_id,
-            self._new_id,
-            self._settings.job_limit_seconds,
-        )
+        groups = (await BackendStore(tx).get(backend)).node_groups
+        drafts = self._jobs_of(network.id, backend).add(network, groups)
         for draft in drafts:
             await JobStore(tx).insert_intent(draft, request_id.get())
         intents = [draft.id for draft in drafts]
         await store.set_copy(network.id, backend, "PENDING", intents)
         return intents
+
+    def _jobs_of(self, network: int, backend: int) -> rules.NetworkJobs:
+        return rules.NetworkJobs(
+            network,
+            backend,
+            self._settings.backend_prefix_id,
+            self._settings.job_limit_seconds,
+            self._new_id,
+        )

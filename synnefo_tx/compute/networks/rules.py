@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any
 
-from synnefo_tx.compute.networks.model import Network
+from attrs import frozen
+
+from synnefo_tx.compute.networks.model import TYPES, Network, NetworkDraft
+from synnefo_tx.compute.pools.rules import MAC_PREFIX
 from synnefo_tx.faults import BadRequest, RequestEntityTooLarge
 from synnefo_tx.ganeti.jobs.model import Draft
 from synnefo_tx.ganeti.requests import connect_body, network_body, network_name
@@ -15,6 +19,8 @@ NAME_MAX = 128
 CIDR_PREFIX_MAX = 29
 GANETI_PREFIX_MIN = 16
 """Ganeti refuses larger networks: "please specify at most a /16 network"."""
+# What Ganeti takes as a tag (objects.TaggableObject), which links keep to as well.
+GANETI_WORD = re.compile(r"[\w.+*/:@-]{1,128}", re.ASCII)
 
 
 def check_name(name: str, maximum: int = NAME_MAX) -> str:
@@ -24,6 +30,25 @@ def check_name(name: str, maximum: int = NAME_MAX) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         raise BadRequest("name must not hold control characters")
     return name
+
+
+def check_draft(draft: NetworkDraft) -> None:
+    """Raise BadRequest for what the operator asks that cannot be (operations reference §2.3)."""
+    check_name(draft.name)
+    if draft.type not in TYPES:
+        raise BadRequest(f"type must be one of {', '.join(sorted(TYPES))}")
+    if draft.user is not None and draft.floating_ip_pool:
+        raise BadRequest("Only a public network gives floating IPs")
+    if draft.subnet is None:
+        if draft.gateway is not None or draft.dhcp:
+            raise BadRequest("A gateway and DHCP need a subnet")
+        if draft.type == "IP_LESS_ROUTED":
+            raise BadRequest("A network of type IP_LESS_ROUTED needs a subnet")
+    if draft.mac_prefix is not None and not MAC_PREFIX.fullmatch(draft.mac_prefix):
+        raise BadRequest("A MAC prefix has five hexadecimal digits such as aa:00:0")
+    for text in ((draft.link,) if draft.link is not None else ()) + (draft.tags or ()):
+        if not GANETI_WORD.fullmatch(text):
+            raise BadRequest(f"{text!r} can be no link and no tag")
 
 
 def check_cidr(text: str, prefix_min: int) -> IPv4Network:
@@ -65,80 +90,66 @@ def ganeti_tags(network: Network) -> list[str]:
     return [*tags, "public" if network.public else "private"]
 
 
-def add_intents(
-    network: Network,
-    backend: int,
-    groups: Sequence[str],
-    prefix: str,
-    new_id: Callable[[], str],
-    limit_seconds: float,
-) -> list[Draft]:
-    """What brings a network to a cluster: create it, then connect it to every node group."""
-    name = network_name(network.id, prefix)
-    v4, v6 = network.subnet_of_version(4), network.subnet_of_version(6)
-    body = network_body(
-        name,
-        cidr=v4.cidr if v4 else None,
-        gateway=v4.gateway if v4 else None,
-        cidr6=v6.cidr if v6 else None,
-        gateway6=v6.gateway if v6 else None,
-        mac_prefix=network.mac_prefix + "0",
-        tags=ganeti_tags(network),
-    )
+@frozen
+class NetworkJobs:
+    """Drafts what a cluster is asked about one network."""
 
-    def draft(opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...]) -> Draft:
+    network: int
+    backend: int
+    prefix: str
+    limit_seconds: float
+    new_id: Callable[[], str]
+
+    def add(self, network: Network, groups: Sequence[str]) -> list[Draft]:
+        """What brings the network there: create it, then connect it to every node group."""
+        create = self._draft("OP_NETWORK_ADD", "create_network", self._body(network))
+        connects = [
+            self._draft(
+                "OP_NETWORK_CONNECT",
+                "connect_network",
+                connect_body(group, mode=network.mode, link=network.link or ""),
+                (create.id,),
+            )
+            for group in groups
+        ]
+        return [create, *connects]
+
+    def remove(self, groups: Sequence[str]) -> list[Draft]:
+        """What removes it: disconnect every node group, then delete."""
+        disconnects = [
+            self._draft("OP_NETWORK_DISCONNECT", "disconnect_network", {"group": group})
+            for group in groups
+        ]
+        after = tuple(each.id for each in disconnects)
+        return [*disconnects, self._draft("OP_NETWORK_REMOVE", "delete_network", {}, after)]
+
+    @property
+    def _name(self) -> str:
+        return network_name(self.network, self.prefix)
+
+    def _body(self, network: Network) -> dict[str, Any]:
+        v4, v6 = network.subnet_of_version(4), network.subnet_of_version(6)
+        return network_body(
+            self._name,
+            cidr=v4.cidr if v4 else None,
+            gateway=v4.gateway if v4 else None,
+            cidr6=v6.cidr if v6 else None,
+            gateway6=v6.gateway if v6 else None,
+            mac_prefix=network.mac_prefix + "0",
+            tags=ganeti_tags(network),
+        )
+
+    def _draft(
+        self, opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...] = ()
+    ) -> Draft:
         return Draft(
-            id=new_id(),
-            backend=backend,
-            subject=f"network:{network.id}",
-            instance=name,
+            id=self.new_id(),
+            backend=self.backend,
+            subject=f"network:{self.network}",
+            instance=self._name,
             opcode=opcode,
             call=call,
             arguments=arguments,
             after=after,
-            limit_seconds=limit_seconds,
+            limit_seconds=self.limit_seconds,
         )
-
-    create = draft("OP_NETWORK_ADD", "create_network", body, ())
-    connects = [
-        draft(
-            "OP_NETWORK_CONNECT",
-            "connect_network",
-            connect_body(group, mode=network.mode, link=network.link or ""),
-            (create.id,),
-        )
-        for group in groups
-    ]
-    return [create, *connects]
-
-
-def remove_intents(
-    network: int,
-    backend: int,
-    groups: Sequence[str],
-    prefix: str,
-    new_id: Callable[[], str],
-    limit_seconds: float,
-) -> list[Draft]:
-    """What removes a network from a cluster: disconnect every node group, then delete."""
-    name = network_name(network, prefix)
-
-    def draft(opcode: str, call: str, arguments: dict[str, Any], after: tuple[str, ...]) -> Draft:
-        return Draft(
-            id=new_id(),
-            backend=backend,
-            subject=f"network:{network}",
-            instance=name,
-            opcode=opcode,
-            call=call,
-            arguments=arguments,
-            after=after,
-            limit_seconds=limit_seconds,
-        )
-
-    disconnects = [
-        draft("OP_NETWORK_DISCONNECT", "disconnect_network", {"group": group}, ())
-        for group in groups
-    ]
-    after = tuple(each.id for each in disconnects)
-    return [*disconnects, draft("OP_NETWORK_REMOVE", "delete_network", {}, after)]

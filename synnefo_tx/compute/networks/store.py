@@ -20,8 +20,11 @@ CHANGES = (
     f"SELECT {COLUMNS} FROM networks n WHERE {VISIBLE} AND n.updated >= %(since)s ORDER BY n.id"
 )
 GET = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s AND {VISIBLE}"
-LOCK = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR UPDATE"
-SHARE = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR SHARE"
+# Servers are put on a public network all the time: news and changes of the network must not wait
+# for a moment when none is. Only its removal must.
+LOCK = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR NO KEY UPDATE"
+LOCK_AGAINST_PORTS = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR UPDATE"
+SHARE = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR KEY SHARE"
 # Public networks that may give addresses to new servers.
 PUBLIC_V4 = f"""
 SELECT {COLUMNS} FROM networks n WHERE n.public AND NOT n.drained AND NOT n.deleted
@@ -57,6 +60,11 @@ DELETE FROM pool_items WHERE pool IN (
 """
 DELETE_POOLS = "DELETE FROM pools WHERE subnet IN (SELECT id FROM subnets WHERE network = %(id)s)"
 HAS_PORTS = "SELECT EXISTS (SELECT FROM ports WHERE network = %(id)s)"
+USES = """
+SELECT n.id, (SELECT count(DISTINCT server) FROM ports p WHERE p.network = n.id),
+ (SELECT array_agg(c.backend ORDER BY c.backend) FROM backend_networks c WHERE c.network = n.id)
+FROM networks n
+"""
 COPY_COLUMNS = "network, backend, state, intents::text[]"
 COPIES = f"""
 SELECT {COPY_COLUMNS} FROM backend_networks WHERE network = %(network)s ORDER BY backend FOR UPDATE
@@ -101,6 +109,12 @@ async def list_networks(
     return _with_subnets(networks, subnets)
 
 
+async def network_uses(database: Database) -> dict[int, tuple[int, tuple[int, ...]]]:
+    """(servers on it, backends that have it) of every network, deleted ones too."""
+    rows = await database.read(USES)
+    return {id: (servers, tuple(backends or ())) for id, servers, backends in rows}
+
+
 class NetworkStore:
     """Networks inside a transaction."""
 
@@ -115,6 +129,10 @@ class NetworkStore:
     async def lock(self, id: int) -> Network | None:
         """The network ``id``, locked against other writers."""
         return await self._one(LOCK, {"id": id})
+
+    async def lock_against_ports(self, id: int) -> Network | None:
+        """The network ``id``, locked also against ports being added to it."""
+        return await self._one(LOCK_AGAINST_PORTS, {"id": id})
 
     async def share(self, id: int) -> Network | None:
         """The network ``id``, locked against its removal while a port is added."""

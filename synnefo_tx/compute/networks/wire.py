@@ -64,7 +64,6 @@ class CreateSubnet:
 
 def network(value: Network, base_url: str) -> dict[str, Any]:
     """A network's document."""
-    status = "DELETED" if value.deleted else "SNF:DRAINED" if value.drained else "ACTIVE"
     owner = value.userid or None
     return {
         "id": str(value.id),
@@ -76,7 +75,7 @@ def network(value: Network, base_url: str) -> dict[str, Any]:
         "type": value.type,
         "updated": isoformat(value.updated),
         "created": isoformat(value.created),
-        "status": status,
+        "status": value.status,
         "public": value.public,
         "shared": value.public,
         "router:external": value.public,

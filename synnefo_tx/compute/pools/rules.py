@@ -6,7 +6,15 @@ An index counts from 0: an address is ``base + index``, a MAC prefix (five hexad
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Network
+
+from synnefo_tx.faults import BadRequest
+
+SIZE_MAX = 1_000_000
+BRIDGE_MAX = 15
+BRIDGE_BASE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+MAC_PREFIX = re.compile(r"[0-9a-fA-F]{2}:[0-9a-fA-F]{2}:[0-9a-fA-F]")
 
 
 def address_at(base: str, index: int) -> str:
@@ -34,6 +42,36 @@ def index_of_mac_prefix(base: str, prefix: str) -> int:
 def bridge_at(base: str, index: int) -> str:
     """The bridge at ``index``."""
     return f"{base}{index + 1}"
+
+
+def index_of_bridge(base: str, bridge: str) -> int | None:
+    """Where a bridge stands; None if its name is not one of the pool's."""
+    digits = bridge.removeprefix(base)
+    if not bridge.startswith(base) or not (digits.isascii() and digits.isdigit()):
+        return None
+    index = int(digits) - 1
+    return index if index >= 0 and bridge_at(base, index) == bridge else None
+
+
+def check_pool(kind: str, base: str, size: int) -> None:
+    """Raise BadRequest unless a pool may have these values (operations reference §2.3).
+
+    All MAC prefixes of a pool have the first byte of its base, which is local and of one host
+    (IEEE 802: second-least bit set, least bit not).
+    """
+    if not 0 < size <= SIZE_MAX:
+        raise BadRequest(f"size must be between 1 and {SIZE_MAX}")
+    if kind == "bridge":
+        # An interface of Linux has at most 15 bytes in its name.
+        if not BRIDGE_BASE.fullmatch(base) or len(bridge_at(base, size - 1)) > BRIDGE_MAX:
+            raise BadRequest(f"bridges {base}1 … {base}{size} are no names of interfaces")
+        return
+    if not MAC_PREFIX.fullmatch(base):
+        raise BadRequest("base must be a MAC prefix of five hexadecimal digits such as aa:00:0")
+    if int(base[1], 16) & 3 != 2:
+        raise BadRequest(f"MAC prefixes from {base} are not local ones of single hosts")
+    if mac_prefix_at(base, size - 1)[:2] != base[:2].lower():
+        raise BadRequest(f"there are no {size} MAC prefixes from {base} with one first byte")
 
 
 def usable_ranges(network: IPv4Network, gateway: str | None) -> list[tuple[str, int]]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
-from synnefo_tx.db.pool import Transaction
+from synnefo_tx.compute.pools.model import Item, Pool, PoolUse
+from synnefo_tx.db.pool import Database, Transaction
 
 OF_SUBNETS = """
 SELECT id, kind, subnet, base, size FROM pools WHERE subnet = ANY (%(subnets)s) ORDER BY id
@@ -22,7 +21,11 @@ INSERT INTO pools (kind, subnet, base, size)
 VALUES (%(kind)s, %(subnet)s, %(base)s, %(size)s) RETURNING id
 """
 _HOLD = "state = 'held', holder = %(holder)s, last_owner = %(owner)s, freed = NULL"
-TAKE_FREE = f"""
+# A row that was another's by the time it was locked stays locked though it is not returned. Who
+# then waits for items must let go of such locks first, or two would hold them crosswise.
+MARK = "SAVEPOINT take;"
+LET_GO = "ROLLBACK TO SAVEPOINT take"
+TAKE_FREE = f"""{MARK}
 UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
     SELECT pool, index FROM pool_items WHERE pool = ANY (%(pools)s) AND state = 'free'
     ORDER BY pool, index LIMIT 1 FOR UPDATE SKIP LOCKED)
@@ -36,7 +39,7 @@ UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
     ORDER BY freed, pool, index LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING pool, index
 """
-WAIT_FREE = f"""
+WAIT_FREE = f"""{MARK}
 UPDATE pool_items SET {_HOLD} WHERE (pool, index) = (
     SELECT pool, index FROM pool_items WHERE pool = ANY (%(pools)s) AND state IN ('free', 'resting')
     ORDER BY pool, index LIMIT 1 FOR UPDATE)
@@ -68,36 +71,31 @@ WHERE item.state = 'free' OR (item.state = 'resting' AND (item.last_owner = %(ow
  OR item.freed <= synnefo_now() - make_interval(secs => %(rest_seconds)s)))
 RETURNING pool, index
 """
+# In the order in which those who wait lock items.
 RELEASE = """
 UPDATE pool_items SET state = %(state)s, holder = '', freed = synnefo_now()
-WHERE state = 'held' AND holder = ANY (%(holders)s)
+WHERE (pool, index) IN (
+    SELECT pool, index FROM pool_items WHERE state = 'held' AND holder = ANY (%(holders)s)
+    ORDER BY pool, index FOR UPDATE)
 """
-COUNTS = """
-SELECT p.id, p.size, count(i.index) FILTER (WHERE i.state IN ('held', 'reserved'))
+# An item that rests counts as available: it is given when the pool is short.
+USES = """
+SELECT p.id, p.kind, p.subnet, p.base, p.size,
+ count(i.index) FILTER (WHERE i.state IN ('held', 'reserved'))
 FROM pools p LEFT JOIN pool_items i ON i.pool = p.id
-WHERE p.kind = %(kind)s GROUP BY p.id ORDER BY p.id
+WHERE p.kind = ANY (%(kinds)s) GROUP BY p.id ORDER BY p.id
 """
+# Nobody else adds a pool until the transaction ends: there is one per kind.
+LOCK_ALL = "LOCK TABLE pools IN SHARE ROW EXCLUSIVE MODE"
+RESERVE = "INSERT INTO pool_items (pool, index, state) VALUES (%(pool)s, %(index)s, 'reserved')"
 
 WAITS_MAX = 64
 
 
-@frozen
-class Pool:
-    """A run of ``size`` values from ``base``."""
-
-    id: int
-    kind: str
-    subnet: int | None
-    base: str
-    size: int
-
-
-@frozen
-class Item:
-    """A taken item of a pool."""
-
-    pool: int
-    index: int
+async def pool_uses(database: Database, kinds: Sequence[str]) -> list[PoolUse]:
+    """All pools of some kinds."""
+    rows = await database.read(USES, {"kinds": list(kinds)})
+    return [PoolUse(Pool(*pool), taken) for *pool, taken in rows]
 
 
 class PoolStore:
@@ -137,6 +135,7 @@ class PoolStore:
         for sql in (TAKE_FREE, TAKE_RESTED):
             if found := await self._tx.row(sql, values):
                 return Item(*found)
+        await self._tx.run(LET_GO)
         while await self._make_block(pools):
             if found := await self._tx.row(TAKE_FREE, values):
                 return Item(*found)
@@ -157,6 +156,7 @@ class PoolStore:
 
     async def _wait_for_one(self, values: dict[str, object]) -> Item | None:
         for _ in range(WAITS_MAX):
+            await self._tx.run(LET_GO)
             if not await self._tx.value(LEFT, values):
                 return None
             if found := await self._tx.row(WAIT_FREE, values):
@@ -179,7 +179,10 @@ class PoolStore:
         state = "resting" if rest else "free"
         await self._tx.run(RELEASE, {"holders": list(holders), "state": state})
 
-    async def counts(self, kind: str) -> list[tuple[int, int, int]]:
-        """(pool, size, taken) of all pools of a kind."""
-        rows = await self._tx.rows(COUNTS, {"kind": kind})
-        return [(row[0], row[1], row[2]) for row in rows]
+    async def lock_all(self) -> None:
+        """Keep others from adding pools until the transaction ends."""
+        await self._tx.run(LOCK_ALL)
+
+    async def reserve(self, pool: int, index: int) -> None:
+        """Reserve an item of a new pool: nobody gets it."""
+        await self._tx.run(RESERVE, {"pool": pool, "index": index})

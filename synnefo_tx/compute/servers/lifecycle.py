@@ -118,7 +118,7 @@ def _failed(server: Server, news: JobNews, ours: bool) -> Changes:
             job_status=news.status,
         )
     if news.opcode == "OP_INSTANCE_REMOVE" and UNKNOWN_INSTANCE in news.error.lower():
-        # Removal waits for the end of the create, so nothing can still make the instance.
+        # A removal's job depends on the create's: nothing can still make the instance.
         return _destroyed(news)
     return Changes(
         server.operstate,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from synnefo_tx.compute.flavors.model import Flavor
+from synnefo_tx.compute.flavors.model import Flavor, VolumeType
 from synnefo_tx.compute.ports.model import WantedPort
 
 
@@ -91,6 +91,19 @@ class Volume:
     size_gib: int
     status: str
     deleted: bool
+
+
+@frozen
+class VolumeDetails:
+    """A volume of a server as operators see it."""
+
+    id: int
+    name: str
+    index: int
+    size_gib: int
+    volume_type: VolumeType
+    status: str
+    source: str
 
 
 @frozen

@@ -173,7 +173,8 @@ class Servers:
             intent = self._new_id()
             build = _Build(caller, draft, project, flavor, image, intent, password)
             id = await self._create(tx, build)
-        view = await self.show(caller, id)
+            # Read before the commit: nothing that may fail stands between it and the reply.
+            view = await ServerStore(tx).view(id)
         return Created(view, password)
 
     async def _create(self, tx: Transaction, build: _Build) -> int:

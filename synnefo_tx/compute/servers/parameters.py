@@ -17,7 +17,9 @@ from synnefo_tx.compute.images.model import Image
 from synnefo_tx.compute.servers.model import ServerDraft
 from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import ItemNotFound
+from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.rest.endpoint import Call, Reply, endpoint
+from synnefo_tx.rest.misses import Misses
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Compute
 
@@ -33,8 +35,9 @@ READ = """
 UPDATE server_params SET first_read = coalesce(first_read, synnefo_now())
 WHERE id_sha256 = %(id)s AND created > synnefo_now() - make_interval(secs => %(life)s)
  AND (first_read IS NULL OR first_read > synnefo_now() - make_interval(secs => %(repeat)s))
-RETURNING sealed
+RETURNING sealed, server
 """
+BACKEND = "SELECT backend FROM servers WHERE id = %(server)s"
 END = "DELETE FROM server_params WHERE id_sha256 = %(id)s"
 END_OF_SERVER = "DELETE FROM server_params WHERE server = %(server)s"
 SWEEP = """
@@ -88,18 +91,25 @@ class Parameters:
         await tx.run(INSERT, {"id": _digest(id), "server": server, "sealed": sealed})
         return self._base_url + PATH + id
 
-    async def read(self, id: str) -> bytes:
-        """The JSON of parameters; raises ItemNotFound when they are not there (any more)."""
+    async def read(self, id: str, remote: str = "") -> bytes:
+        """The JSON of parameters; raises ItemNotFound when they are not there (any more), or,
+        if the settings ask for it, unless ``remote`` is a node of the server's cluster."""
         values = {
             "id": _digest(id),
             "life": self._settings.vmapi_life_seconds,
             "repeat": self._settings.vmapi_repeat_seconds,
         }
         async with self._database.transaction("parameters-read") as tx:
-            sealed = await tx.value(READ, values)
-        if sealed is None:
-            raise ItemNotFound("No such server parameters")
-        return self._sealer.open(bytes(sealed), PURPOSE)
+            row = await tx.row(READ, values)
+            if row is None or not await self._may_read(tx, row[1], remote):
+                raise ItemNotFound("No such server parameters")
+        return self._sealer.open(bytes(row[0]), PURPOSE)
+
+    async def _may_read(self, tx: Transaction, server: int, remote: str) -> bool:
+        if not self._settings.vmapi_nodes_only:
+            return True
+        backend = await tx.value(BACKEND, {"server": server})
+        return await BackendStore(tx).has_node_address(backend, remote)
 
     async def end(self, id: str) -> None:
         """They were read completely."""
@@ -123,8 +133,9 @@ def _digest(id: str) -> bytes:
 class ParameterRoutes:
     """``/vmapi/v1.0``."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, misses: Misses) -> None:
         self._parameters = parameters
+        self._misses = misses
 
     @endpoint(
         "GET",
@@ -134,5 +145,10 @@ class ParameterRoutes:
     )
     async def read(self, call: Call[None], params_id: str) -> Reply:
         """Hand one-time parameters to the OS installer."""
-        content = await self._parameters.read(params_id)
+        self._misses.check(call.remote)
+        try:
+            content = await self._parameters.read(params_id, call.remote)
+        except ItemNotFound:
+            self._misses.add(call.remote)
+            raise
         return Reply(content, delivered=lambda: self._parameters.end(params_id))

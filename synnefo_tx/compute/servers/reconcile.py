@@ -7,6 +7,7 @@ operator's command alone: a cluster that lies, or was restored from an old backu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -96,9 +97,44 @@ def _same(flavor: Flavor, like: Flavor, size: tuple[Any, Any]) -> bool:
     )
 
 
-def believable(servers: Collection[Server], stale: int) -> bool:
-    """Whether a listing may be the truth, or lacks so much that it is rather a fault."""
-    return len(servers) < BELIEVED_FROM or stale <= len(servers) * BELIEVED_SHARE
+def believable(things: Collection[object], differing: int) -> bool:
+    """Whether so many of our servers or instances may differ, or it is rather a fault."""
+    return len(things) < BELIEVED_FROM or differing <= len(things) * BELIEVED_SHARE
+
+
+@frozen
+class Comparison:
+    """What differs between servers and a listing of their cluster.
+
+    ``brakes`` says, for kinds of which there are too many to be believed, why.
+    """
+
+    listing: Listing
+    findings: list[Finding]
+    brakes: Mapping[Kind, str]
+
+
+@frozen
+class Settled:
+    """What became of a finding: ``fixed``, or why it was not."""
+
+    finding: Finding
+    fixed: bool
+    text: str
+
+
+def brakes(
+    servers: Collection[Server], ours: Collection[str], found: Iterable[Finding]
+) -> dict[Kind, str]:
+    """Why findings are not to be believed: a cluster that lost most of our servers has rather
+    been confused with another; most of whose instances are unknown, the database has."""
+    kinds = Counter(each.kind for each in found)
+    texts: dict[Kind, str] = {}
+    if not believable(servers, kinds["stale"]):
+        texts["stale"] = f"the cluster lacks {kinds['stale']} of {len(servers)} servers"
+    if not believable(ours, kinds["orphan"]):
+        texts["orphan"] = f"{kinds['orphan']} of {len(ours)} instances are of no server here"
+    return texts
 
 
 class Reconciliation:
@@ -115,22 +151,48 @@ class Reconciliation:
         self._backend_prefix = backend_prefix
         self.differences: dict[int, int] = {}
 
-    async def findings(self, listing: Listing) -> list[Finding]:
+    async def compare(self, listing: Listing) -> Comparison:
         """What differs between a listing and the servers of its cluster."""
         servers = await of_backend(self._database, listing.backend)
         busy = {each.instance for each in await open_intents(self._database, listing.backend)}
         flavors = {each.id: each for each in await list_flavors(self._database, everything=True)}
-        found = plan(servers, flavors, listing.instances, self._backend_prefix, listing.begun, busy)
-        stale = sum(each.kind == "stale" for each in found)
-        if not believable(servers, stale):
-            self.log.error(
-                "cluster {backend} lists {stale} of {count} instances not: nothing is changed",
-                backend=listing.backend,
-                stale=stale,
-                count=len(servers),
-            )
-            return [each for each in found if each.kind == "stale"]
-        return found
+        prefix = self._backend_prefix
+        found = plan(servers, flavors, listing.instances, prefix, listing.begun, busy)
+        names = [str(each["name"]) for each in listing.instances]
+        ours = [name for name in names if server_id(name, prefix) is not None]
+        return Comparison(listing, found, brakes(servers, ours, found))
+
+    async def settle(
+        self, comparison: Comparison, kinds: Collection[Kind], *, override: bool = False
+    ) -> list[Settled]:
+        """Fix the findings of some kinds; ``override`` releases the brakes. Raises RapiFailure."""
+        settled = []
+        for each in comparison.findings:
+            brake = comparison.brakes.get(each.kind)
+            if each.kind not in kinds:
+                settled.append(Settled(each, False, ""))
+            elif brake is not None and not override:
+                settled.append(Settled(each, False, f"not believed: {brake}"))
+            elif each.kind == "flavor" and each.flavor is None:
+                settled.append(Settled(each, False, "no flavor has this size"))
+            elif await self.fix(each, comparison.listing):
+                settled.append(Settled(each, True, "fixed"))
+            else:
+                settled.append(Settled(each, False, "the server changed meanwhile"))
+        return settled
+
+    async def findings(self, listing: Listing) -> list[Finding]:
+        """What differs as far as it can be followed: of a listing that lacks most servers,
+        nothing but that."""
+        comparison = await self.compare(listing)
+        if "stale" not in comparison.brakes:
+            return comparison.findings
+        self.log.error(
+            "cluster {backend}: {brake}: nothing is changed",
+            backend=listing.backend,
+            brake=comparison.brakes["stale"],
+        )
+        return [each for each in comparison.findings if each.kind == "stale"]
 
     async def follow(self, listing: Listing) -> None:
         """What the poller does with a listing: follow guests, count other differences."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from synnefo_tx.compute.servers.model import NicView, Server, ServerView, Volume
+from synnefo_tx.compute.flavors.model import VolumeType
+from synnefo_tx.compute.servers.model import NicView, Server, ServerView, Volume, VolumeDetails
 from synnefo_tx.db.pool import Database, Row, Transaction
 
 COLUMNS = """s.id, s.name, s.userid::text, s.project::text, s.backend, s.flavor, s.image,
@@ -32,7 +33,13 @@ SHOW = VIEW + f" WHERE s.id = %(id)s AND {OWNED}"
 FIND = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s"
 LOCK = FIND + " FOR UPDATE"
 LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE"
-OF_BACKEND = f"SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted"
+OF_BACKEND = f"""
+SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted ORDER BY s.id
+"""
+OLDEST_TASKS = """
+SELECT task, extract(epoch FROM synnefo_now() - min(updated))::float8 FROM servers
+WHERE NOT deleted AND task <> '' GROUP BY task ORDER BY task
+"""
 OPERSTATES = "SELECT id, operstate FROM servers WHERE id = ANY (%(ids)s)"
 BY_BACKEND = "SELECT backend, count(*) FROM servers WHERE NOT deleted GROUP BY backend"
 BY_FLAVOR = "SELECT flavor, count(*) FROM servers WHERE NOT deleted GROUP BY flavor"
@@ -92,6 +99,12 @@ VOLUMES = """
 SELECT id, size_gib, status, deleted FROM volumes WHERE server = %(server)s AND NOT deleted
 ORDER BY index FOR UPDATE
 """
+VOLUME_DETAILS = """
+SELECT v.id, v.name, v.index, v.size_gib, t.id, t.name, t.disk_template, t.deleted, v.status,
+ v.source
+FROM volumes v JOIN volume_types t ON t.id = v.volume_type
+WHERE v.server = %(server)s AND NOT v.deleted ORDER BY v.index
+"""
 SET_VOLUMES = """
 UPDATE volumes SET status = %(status)s, deleted = (%(status)s = 'DELETED'), updated = synnefo_now()
 WHERE server = %(server)s AND NOT deleted
@@ -130,6 +143,11 @@ async def find_view(database: Database, id: int, user: str, operator: bool) -> S
     return view_from_row(rows[0]) if rows else None
 
 
+async def oldest_tasks(database: Database) -> list[tuple[str, float]]:
+    """Every pending task and how long the oldest server with it has waited, in seconds."""
+    return [(row[0], row[1]) for row in await database.read(OLDEST_TASKS)]
+
+
 async def operstates(database: Database, ids: Sequence[int]) -> dict[int, str]:
     """The states of some servers; those that never were are left out."""
     return dict(await database.read(OPERSTATES, {"ids": list(ids)}))
@@ -148,6 +166,16 @@ async def count_by_backend(database: Database) -> dict[int, int]:
 async def count_by_flavor(database: Database) -> dict[int, int]:
     """How many live servers have each flavor; those that none has are left out."""
     return dict(await database.read(BY_FLAVOR))
+
+
+async def volume_details(database: Database, server: int) -> list[VolumeDetails]:
+    """A server's live volumes, root first."""
+    found = []
+    for row in await database.read(VOLUME_DETAILS, {"server": server}):
+        id, name, index, size_gib, *volume_type, status, source = row
+        kind = VolumeType(*volume_type)
+        found.append(VolumeDetails(id, name, index, size_gib, kind, status, source))
+    return found
 
 
 async def diagnostics(database: Database, server: int) -> list[Row]:
@@ -186,6 +214,11 @@ class ServerStore:
         """The server ``id``, not locked."""
         row = await self._tx.row(FIND, {"id": id})
         return None if row is None else from_row(row)
+
+    async def view(self, id: int) -> ServerView:
+        """The server ``id``, which is there, with all that its document shows."""
+        values = {"id": id, "user": None, "operator": True}
+        return view_from_row((await self._tx.rows(SHOW, values))[0])
 
     async def lock_owned(self, id: int, user: str, operator: bool) -> Server | None:
         """The server ``id``, locked, if the user owns it."""

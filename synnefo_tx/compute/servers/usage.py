@@ -37,7 +37,7 @@ WITH live AS (
         WHERE NOT deleted AND userid IS NOT NULL
 )
 SELECT userid::text, project::text, resource, sum(quantity)::bigint FROM counted
-GROUP BY userid, project, resource
+GROUP BY userid, project, resource ORDER BY userid, project, resource
 """  # noqa: S608 (constants only)
 
 

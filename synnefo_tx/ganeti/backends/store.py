@@ -79,6 +79,10 @@ INSERT INTO backend_nodes (backend, name, primary_ip)
 SELECT %(id)s, name, ip FROM unnest(%(names)s::text[], %(ips)s::text[]) AS node (name, ip)
 """
 NODE_ADDRESS = "SELECT primary_ip FROM backend_nodes WHERE backend = %(id)s AND name = %(name)s"
+HAS_NODE_ADDRESS = """
+SELECT EXISTS (
+    SELECT FROM backend_nodes WHERE backend = %(id)s AND primary_ip = %(address)s)
+"""
 RAISE_LAST_JOB = """
 UPDATE backends SET last_job_id = %(job_id)s WHERE id = %(id)s AND last_job_id < %(job_id)s
 """
@@ -177,6 +181,11 @@ class BackendStore:
         """The primary address of a node of this backend."""
         value = await self._tx.value(NODE_ADDRESS, {"id": id, "name": node})
         return None if value is None else str(value)
+
+    async def has_node_address(self, id: int, address: str) -> bool:
+        """Whether one of the backend's nodes has that primary address."""
+        values = {"id": id, "address": address}
+        return bool(await self._tx.value(HAS_NODE_ADDRESS, values))
 
     async def raise_last_job(self, id: int, job_id: int) -> None:
         """Remember the highest job id seen on a cluster."""

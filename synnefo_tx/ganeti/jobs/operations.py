@@ -43,7 +43,9 @@ Submit = Callable[[Rapi, str, dict[str, Any], str], Awaitable[int]]
 
 CALLS: Mapping[str, Submit] = {
     "create_instance": lambda rapi, name, body, reason: rapi.create_instance(body, reason),
-    "delete_instance": lambda rapi, name, body, reason: rapi.delete_instance(name, reason),
+    "delete_instance": lambda rapi, name, body, reason: rapi.delete_instance(
+        name, reason, depends=body.get("depends", ())
+    ),
     "startup": lambda rapi, name, body, reason: rapi.startup(name, reason),
     "shutdown": lambda rapi, name, body, reason: rapi.shutdown(name, reason),
     "reboot": lambda rapi, name, body, reason: rapi.reboot(name, reason, **body),
@@ -59,7 +61,7 @@ CALLS: Mapping[str, Submit] = {
 }
 # Calls whose body may name jobs to wait for.
 TAKES_DEPENDS = frozenset(
-    {"create_instance", "modify_instance", "connect_network", "delete_network"}
+    {"create_instance", "delete_instance", "modify_instance", "connect_network", "delete_network"}
 )
 
 
@@ -128,7 +130,7 @@ class Jobs:
         except RapiRefused as error:
             self.log.warn("cluster {backend}: {error}", backend=intent.backend, error=str(error))
             async with self._database.transaction("intent-unclaim") as tx:
-                await JobStore(tx).unclaim(intent.id)
+                await JobStore(tx).unclaim(intent)
         except RapiUnanswered as error:
             self.log.warn(
                 "cluster {backend} did not answer for intent {intent}: {error}",
@@ -137,7 +139,7 @@ class Jobs:
                 error=str(error),
             )
             async with self._database.transaction("intent-unanswered") as tx:
-                await JobStore(tx).release_claim(intent.id)
+                await JobStore(tx).release_claim(intent)
         else:
             await self._record(intent, job_id)
 

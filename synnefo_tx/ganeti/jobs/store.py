@@ -31,9 +31,11 @@ WHERE id = %(id)s AND job_id IS NULL AND ended IS NULL AND attempts = %(attempts
      AND before.job_id IS NULL AND before.ended IS NULL)
 RETURNING {COLUMNS}
 """
-# Nothing was sent: the intent is as if never tried.
+# Nothing was sent: the intent is as if never tried. A claim is given back by who holds it: who
+# comes late must not undo the claim of another.
 UNCLAIM = """
-UPDATE intents SET attempted = NULL, claimed_until = NULL WHERE id = %(id)s AND job_id IS NULL
+UPDATE intents SET attempted = NULL, claimed_until = NULL
+WHERE id = %(id)s AND job_id IS NULL AND attempts = %(attempts)s
 """
 RECORD_JOB = """
 UPDATE intents SET job_id = %(job_id)s, job_status = 'queued', absent_since = NULL,
@@ -54,16 +56,23 @@ RECORD_ABSENT = """
 UPDATE intents SET absent_since = synnefo_now() WHERE id = %(id)s AND absent_since IS NULL
 """
 RELEASE_CLAIM = """
-UPDATE intents SET claimed_until = NULL WHERE id = %(id)s AND job_id IS NULL
+UPDATE intents SET claimed_until = NULL
+WHERE id = %(id)s AND job_id IS NULL AND attempts = %(attempts)s
 """
 GET = f"SELECT {COLUMNS} FROM intents WHERE id = %(id)s"
-OPEN = (
-    f"SELECT {COLUMNS} FROM intents WHERE backend = %(backend)s AND ended IS NULL ORDER BY created"
-)
-OF_SUBJECT = f"""
-SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s AND ended IS NULL ORDER BY created
+# Intents of one transaction have the same moment: the id makes the order certain.
+OPEN = f"""
+SELECT {COLUMNS} FROM intents WHERE backend = %(backend)s AND ended IS NULL ORDER BY created, id
 """
-JOB_IDS = "SELECT job_id FROM intents WHERE id = ANY (%(ids)s::uuid[]) AND job_id IS NOT NULL"
+OF_SUBJECT = f"""
+SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s AND ended IS NULL ORDER BY created, id
+"""
+JOB_IDS = """
+SELECT job_id FROM intents WHERE id = ANY (%(ids)s::uuid[]) AND job_id IS NOT NULL ORDER BY job_id
+"""
+HISTORY = f"""
+SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s ORDER BY created DESC, id LIMIT %(limit)s
+"""
 OPEN_COUNT = "SELECT count(*) FROM intents WHERE backend = %(backend)s AND ended IS NULL"
 OPEN_COUNTS = """
 SELECT backend, count(*), extract(epoch FROM synnefo_now() - min(created))::float8 FROM intents
@@ -89,6 +98,12 @@ async def open_count(database: Database, backend: int) -> int:
 async def open_counts(database: Database) -> list[tuple[int, int, float]]:
     """Backend, count of its open intents, age of the oldest in seconds."""
     return [(row[0], row[1], row[2]) for row in await database.read(OPEN_COUNTS)]
+
+
+async def intents_of(database: Database, subject: str, limit: int) -> list[Intent]:
+    """The latest intents of a subject, ended ones too, newest first."""
+    rows = await database.read(HISTORY, {"subject": subject, "limit": limit})
+    return [from_row(row) for row in rows]
 
 
 class JobStore:
@@ -133,13 +148,13 @@ class JobStore:
         row = await self._tx.row(CLAIM, values)
         return None if row is None else from_row(row)
 
-    async def unclaim(self, id: str) -> None:
+    async def unclaim(self, claimed: Intent) -> None:
         """Nothing was sent: leave the intent as if never tried."""
-        await self._tx.run(UNCLAIM, {"id": id})
+        await self._tx.run(UNCLAIM, {"id": claimed.id, "attempts": claimed.attempts})
 
-    async def release_claim(self, id: str) -> None:
+    async def release_claim(self, claimed: Intent) -> None:
         """The answer is not known: others may look for the job now."""
-        await self._tx.run(RELEASE_CLAIM, {"id": id})
+        await self._tx.run(RELEASE_CLAIM, {"id": claimed.id, "attempts": claimed.attempts})
 
     async def record_job(self, id: str, job_id: int) -> None:
         """The cluster took the intent as job ``job_id``."""

@@ -76,8 +76,7 @@ def _mac(cluster: Cluster, network: Network | None, spec: Mapping[str, Any], hel
     mac = str(wanted).lower()
     if not MAC.fullmatch(mac):
         raise prereq(f"Invalid MAC address '{wanted}'", WRONG_INPUT)
-    used = {nic.mac for each in cluster.store.instances.values() for nic in each.nics}
-    if mac in used | held:
+    if mac in cluster.macs() | held:
         raise prereq(f"MAC address {mac} already in use in cluster", NOT_UNIQUE)
     return mac
 

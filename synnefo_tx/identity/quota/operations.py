@@ -153,11 +153,25 @@ class Quota:
         settled = [each for each in drifts if not each.pending]
         return await QuotaStore(tx).correct(settled) if settled else 0
 
-    async def reconcile(self, source: UsageSource, *, fix: bool = False) -> list[Drift]:
-        """Compare with what a component says exists, and correct the record if asked to."""
+    async def reconcile(
+        self,
+        source: UsageSource,
+        *,
+        fix: bool = False,
+        user: str | None = None,
+        project: str | None = None,
+    ) -> list[Drift]:
+        """Compare with what a component says exists, and correct the record if asked to.
+
+        With ``user`` or ``project`` only their holdings.
+        """
         async with self._database.transaction("quota-drift") as tx:
             await tx.run(SNAPSHOT)
             found = await self.drift(tx, await source.actual_usage(tx), source.resources)
+        if user is not None:
+            found = [each for each in found if each.held.member == user]
+        if project is not None:
+            found = [each for each in found if each.held.project == project]
         if fix and found:
             async with self._database.transaction("quota-fix") as tx:
                 await self.fix(tx, found)

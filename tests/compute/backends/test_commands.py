@@ -72,7 +72,7 @@ class AddTests(BackendCommandTestCase):
         await self.settle()
         network = self.ganeti["beta"].cluster.store.networks[f"snf-net-{self.public}"]
         self.assertEqual(network.name, f"snf-net-{self.public}")
-        again = await self.app.compute.networks.bring_public([int(row["id"])])
+        again = await self.app.compute.network_administration.bring_public([int(row["id"])])
         self.assertEqual([copy.state for _, copy in again], ["ACTIVE"])
 
     async def test_credentials(self) -> None:

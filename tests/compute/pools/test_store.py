@@ -158,3 +158,22 @@ class PoolTests(DatabaseTestCase):
         go.callback(None)
         await self.assertFailure(failing, KeyError)
         self.assertEqual(await waiting, 9)
+
+    async def test_waiting_crosswise(self) -> None:
+        """Many that wait for items which others take in the end do not lock each other out."""
+        for n in range(10):
+            await self.take(f"h{n}")
+
+        async def one(number: int) -> None:
+            for turn in range(8):
+                await self.release(f"h{(number + turn) % 10}", rest=turn % 2 == 0)
+                async with self.database.transaction("two") as tx:
+                    store = PoolStore(tx, 0, 4)
+                    await store.take([self.pool], f"h{number % 10}", "u", wait=True)
+                    await store.take([self.pool], f"h{(number + 1) % 10}", "u", wait=False)
+
+        await gatherResults([Deferred.fromCoroutine(one(n)) for n in range(40)])
+        rows = await self.database.read(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        )
+        self.assertEqual(rows, [(0,)])

@@ -1,28 +1,122 @@
-"""Consoles of servers: whose screen a ticket opens, and why a screen was lost."""
+"""Who may see which screen: decided anew when a ticket is used, and while a console lives."""
 
+from __future__ import annotations
+
+from synnefo_tx.console.model import Refusal, Target
+from synnefo_tx.faults import BadRequest, ItemNotFound, ServiceUnavailable, TooManyRequests
+from synnefo_tx.ganeti.memory import CallFault, Fault
+from synnefo_tx.identity.users.model import UserChanges
 from tests.support.cloud import CloudTestCase
 
 
-class LossTests(CloudTestCase):
-    """The screen goes with the guest, before the job that ended it is over."""
+class ConsoleTests(CloudTestCase):
+    async def issue(self, id: int) -> str:
+        """A ticket for a server of the user's."""
+        reply = await self.app.compute.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
+        return reply["url"].rpartition("/")[2]
 
-    async def test_says_what_is_done_to_the_server(self):
-        """A screen lost while the server shuts down or is removed says so, else nothing."""
+    async def open(self, ticket: str) -> Target | Refusal:
+        return await self.app.compute.consoles.open(ticket, "127.0.0.1")
+
+    async def verify(self, target: Target) -> int | None:
+        """The close code of a live console that must end, None for one that may go on."""
+        refused = await self.app.compute.consoles.verify([target])
+        return refused[target.session_key].code if refused else None
+
+    async def test_target(self) -> None:
+        """A ticket leads to the node, port and instance of its server, once."""
         id = await self.built()
-        target = await self.opened(id)
-        self.assertIsNone(await self.app.compute.consoles.explain_loss(target))
-        await self.app.compute.actions.shutdown(self.user, id)
-        lost = await self.app.compute.consoles.explain_loss(target)
-        self.assertEqual((lost.code, lost.reason), (4409, "the server shuts down"))
+        ticket = await self.issue(id)
+        target = await self.open(ticket)
+        self.assertIsInstance(target, Target)
+        self.assertEqual((target.server_id, target.host), (id, "127.0.0.1"))
+        self.assertEqual(len(target.password), 8)
+        self.assertGreaterEqual(target.port, 11000)
+        again = await self.open(ticket)
+        self.assertEqual(again.code, 4401)
+        self.assertEqual((await self.open("x" * 43)).code, 4401)
+
+    async def test_reply(self) -> None:
+        """The reply has the original's keys, and a URL below console_url."""
+        id = await self.built()
+        reply = await self.app.compute.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
+        self.assertEqual(set(reply), {"type", "host", "port", "password", "url"})
+        self.assertTrue(reply["url"].startswith(f"{self.settings.console_url}/"))
+
+    async def test_reused_place(self) -> None:
+        """A ticket for a server that is gone never opens the guest that has its place now."""
+        first = await self.built()
+        ticket = await self.issue(first)
+        old = self.instances()[f"snf-{first}"]
+        await self.app.compute.actions.delete(self.user, first)
         await self.settle()
-        lost = await self.app.compute.consoles.explain_loss(target)
-        self.assertEqual((lost.code, lost.reason), (4409, "the server is not running"))
+        await self.built()
+        self.assertEqual((await self.open(ticket)).code, 4404)
+        self.assertNotIn(old.uuid, [each.uuid for each in self.instances().values()])
+
+    async def test_replaced_instance(self) -> None:
+        """Another instance under the server's name is not the one that the ticket was for."""
+        id = await self.built()
+        ticket = await self.issue(id)
+        async with self.database.transaction("replace") as tx:
+            await tx.run("UPDATE console_tickets SET instance = 'another'")
+        self.assertEqual((await self.open(ticket)).code, 4404)
+
+    async def test_ends(self) -> None:
+        """Stop, removal, and disabling the user end a console; each has its code."""
+        id = await self.built()
+        target = await self.open(await self.issue(id))
+        self.assertIsNone(await self.verify(target))
+        users = self.app.identity.users
+        await users.modify(self.user.user, UserChanges(state="deactivate"))
+        self.assertEqual(await self.verify(target), 4403)
+        await users.modify(self.user.user, UserChanges(state="activate"))
+        await self.app.compute.actions.shutdown(self.user, id)
+        await self.settle()
+        self.assertEqual(await self.verify(target), 4409)
         await self.app.compute.actions.delete(self.user, id)
         await self.settle()
-        self.assertEqual((await self.app.compute.consoles.explain_loss(target)).code, 4404)
+        self.assertEqual(await self.verify(target), 4404)
 
-    async def opened(self, id):
-        """What a fresh ticket of the server leads to."""
-        console = await self.app.compute.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
-        ticket = console["url"].rpartition("/")[2]
-        return await self.app.compute.consoles.open(ticket, "127.0.0.1")
+    async def test_not_running(self) -> None:
+        """A server that does not run has no console, before its ticket and after."""
+        id = await self.built()
+        ticket = await self.issue(id)
+        await self.app.compute.actions.shutdown(self.user, id)
+        await self.settle()
+        self.assertEqual((await self.open(ticket)).code, 4409)
+        with self.assertRaises(BadRequest):
+            await self.issue(id)
+
+    async def test_guest_ended_by_itself(self) -> None:
+        """A guest that has ended is told so, though the server still counts as running."""
+        id = await self.built()
+        self.ganeti["alpha"].kill_guest(f"snf-{id}")
+        with self.assertRaises(BadRequest):
+            await self.issue(id)
+
+    async def test_cluster_away(self) -> None:
+        """A cluster that does not answer is a 503 for the ticket and 4503 for its use."""
+        id = await self.built()
+        ticket = await self.issue(id)
+        self.ganeti["alpha"].faults.add(Fault(CallFault.BAD_GATEWAY, times=2))
+        with self.assertRaises(ServiceUnavailable):
+            await self.issue(id)
+        self.assertEqual((await self.open(ticket)).code, 4503)
+
+    async def test_stranger(self) -> None:
+        """Nobody else gets a ticket."""
+        id = await self.built()
+        stranger = await self.make_caller("stranger@example.org")
+        with self.assertRaises(ItemNotFound):
+            await self.app.compute.consoles.issue(stranger, id, "vnc-wss", "127.0.0.1")
+
+    async def test_hoarded_tickets(self) -> None:
+        """A user holds a few unused tickets at most; others are not affected."""
+        id = await self.built()
+        with self.assertRaises(TooManyRequests):
+            for _ in range(200):
+                await self.issue(id)
+        other = await self.make_caller("other@example.org")
+        theirs = await self.built(other)
+        await self.app.compute.consoles.issue(other, theirs, "vnc-wss", "127.0.0.1")

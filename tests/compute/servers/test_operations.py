@@ -83,7 +83,7 @@ class LifeTests(CloudTestCase):
 
     async def test_no_secret_in_job_or_intent(self) -> None:
         """Neither the job on the cluster nor our intent holds the password or the files."""
-        file = PersonalityFile("/root/key", "Q2FuYXJ5RmlsZQ==")
+        file = PersonalityFile("/etc/key", "Q2FuYXJ5RmlsZQ==")
         await self.built(personality=(file,), admin_password="CanaryPass123")
         jobs = await (await self.app.ganeti.backends.rapi(1)).jobs_since(0)
         intents = await self.database.read("SELECT arguments::text FROM intents")

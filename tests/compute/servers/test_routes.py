@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.ganeti.memory import Fault, JobFault
+from synnefo_tx.settings import Compute, Settings
 from tests.support.cloud import IMAGE, CloudHttpTestCase
 
 SERVERS = "/compute/v2.0/servers"
@@ -212,4 +214,39 @@ class ServerRouteTests(CloudHttpTestCase):
         text = (await self.request("GET", "/metrics", token=None)).body.decode()
         self.assertIn('endpoint="POST /compute/v2.0/servers",status="202"', text)
         self.assertIn("synnefo_database_busy", text)
+        self.assertIn('synnefo_cluster_failing{backend="1"} 0.0', text)
+        self.ganeti["alpha"].faults.add(Fault(JobFault.STAYS_QUEUED))
+        await self.post()
+        text = (await self.request("GET", "/metrics", token=None)).body.decode()
+        self.assertIn('synnefo_oldest_task_seconds{task="BUILD"}', text)
+        self.assertIn('synnefo_open_intents{backend="1"} 1.0', text)
         self.assertNotIn("Secret", json.dumps(text))
+
+
+class GuessedParametersTests(CloudHttpTestCase):
+    settings = Settings(compute=Compute(vmapi_nodes_only=True, vmapi_misses_max=3))
+
+    async def test_guesses(self) -> None:
+        """Who guesses is held off with a 429 that says for how long."""
+        path = "/vmapi/v1.0/server-params/guess"
+        statuses = [(await self.request("GET", path, token=None)).status for _ in range(5)]
+        self.assertEqual(statuses, [404, 404, 404, 429, 429])
+        answer = await self.request("GET", path, token=None)
+        self.assertGreater(int(answer.header("Retry-After")), 0)
+
+    async def test_nodes_only(self) -> None:
+        """With the setting, parameters are given to nodes of the server's cluster only."""
+        self.ganeti["alpha"].faults.add(Fault(JobFault.STAYS_QUEUED, opcode="OP_INSTANCE_CREATE"))
+        await self.request(
+            "POST",
+            SERVERS,
+            {"server": {"name": "n", "flavorRef": self.flavor, "imageRef": IMAGE}},
+        )
+        rows = await self.database.read(
+            "SELECT arguments FROM intents WHERE call = 'create_instance'"
+        )
+        id = rows[0][0]["osparams"]["config_url"].rpartition("/")[2]
+        parameters = self.app.compute.parameters
+        with self.assertRaises(ItemNotFound):
+            await parameters.read(id, "192.0.2.99")
+        self.assertIn(b"img_passwd", await parameters.read(id, "127.0.0.1"))

@@ -1,0 +1,1 @@
+"""The controller under faults, by seed; see docs/simulation.md."""

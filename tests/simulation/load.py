@@ -1,0 +1,184 @@
+"""Random load on several controllers while things go wrong; then healing, rest, invariants."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from synnefo_tx.ganeti.memory import CallFault, JobFault, MemoryGaneti
+from synnefo_tx.ganeti.memory import Fault as ClusterFault
+from tests.simulation import invariants
+from tests.simulation.client import Answer
+from tests.simulation.faults import Run
+from tests.simulation.gates import POSSIBLE, Fault, Gate
+from tests.simulation.invariants import Broken
+from tests.simulation.scenario import User, base, settle
+from tests.simulation.world import World
+
+CONTROLLERS = 2
+CLUSTERS = 2
+REQUESTS = 18
+PAUSE_MAX_SECONDS = 8.0
+DOWN_MAX_SECONDS = 40.0
+LISTING_SECONDS = 70.0
+GATE_CHANCES = (0.0, 0.002, 0.01)
+CLUSTER_CHANCES = (0.0, 0.1, 0.3)
+CALL_FAULTS = (
+    ClusterFault(CallFault.REQUEST_LOST),
+    ClusterFault(CallFault.REPLY_LOST),
+    ClusterFault(CallFault.REPLY_DELAYED, seconds=12.0),
+    ClusterFault(CallFault.ACCEPTED_LATE, seconds=30.0),
+    ClusterFault(CallFault.UNAUTHORIZED),
+    ClusterFault(CallFault.BAD_GATEWAY),
+    ClusterFault(CallFault.GARBAGE),
+    ClusterFault(CallFault.TRUNCATED),
+    ClusterFault(CallFault.HANGS),
+    ClusterFault(CallFault.EMPTY_LIST, method="GET"),
+)
+JOB_FAULTS = (
+    ClusterFault(JobFault.FAILS),
+    ClusterFault(JobFault.DIES),
+    ClusterFault(JobFault.ARCHIVED_EARLY),
+)
+RESTART = "the cluster's master loses power"
+FOREIGN = "another tool submits a job"
+
+
+class Load:
+    """One run of it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._chance = world.chance_of("load")
+        self._gate_chance = self._chance.choice(GATE_CHANCES)
+        self._cluster_chance = self._chance.choice(CLUSTER_CHANCES)
+        self._servers: list[int] = []
+        self._networks: list[str] = []
+        self.creates: dict[str, Answer | None] = {}
+
+    def begin(self) -> None:
+        """Start the controllers and plan the requests."""
+        for number in range(CONTROLLERS):
+            self._world.start(number)
+        faults = self._world.chance_of("faults")
+        self._world.choose = lambda gate: self._fault(gate, faults)
+        at = 0.0
+        for number in range(REQUESTS):
+            at += self._chance.uniform(0, PAUSE_MAX_SECONDS)
+            self._world.clock.callLater(at, self._request, number)
+        self._world.run(lambda: len(self._world.facts["asked"]) == REQUESTS, at + 120)
+
+    def _fault(self, gate: Gate, chance: random.Random) -> Fault | None:
+        if chance.random() >= self._gate_chance:
+            return None
+        fault = chance.choice(POSSIBLE[gate.kind])
+        if fault in (Fault.CRASH, Fault.CRASH_AFTER):
+            down = chance.uniform(0.1, DOWN_MAX_SECONDS)
+            self._world.clock.callLater(down, self._world.start, gate.controller)
+        return fault
+
+    def _request(self, number: int) -> None:
+        if self._chance.random() < self._cluster_chance:
+            self._disturb(self._chance.choice(self._world.clusters))
+        user = User(self._world, self._chance.randrange(CONTROLLERS))
+        self._world.facts["asked"].append(number)
+        kind = self._chance.random()
+        if not self._servers or kind < 0.3:
+            name = f"server {number}"
+            self.creates[name] = None
+            flavor = self._chance.choice(("small", "large"))
+            networks = self._networks[-1:] if self._chance.random() < 0.5 else []
+            user.create(flavor, name, networks).addCallback(self._created, name)
+        elif kind < 0.4:
+            user.create_network().addCallback(self._created_network)
+        elif kind < 0.5 and self._networks:
+            asked = user.ask("DELETE", f"/networks/{self._chance.choice(self._networks)}")
+            asked.addCallback(self._answered)
+        else:
+            self._act(user, self._chance.choice(self._servers))
+
+    def _disturb(self, cluster: MemoryGaneti) -> None:
+        what = self._chance.choice((*CALL_FAULTS, *JOB_FAULTS, RESTART, FOREIGN))
+        if what is RESTART:
+            cluster.restart()
+        elif what is FOREIGN:
+            startup = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "foreign", "depends": None}
+            cluster.jobs.submit([startup], "instances_name_startup", "another tool")
+        else:
+            cluster.faults.add(what)
+
+    def _created_network(self, answer: Answer) -> None:
+        if answer.accepted:
+            self._networks.append(answer.json["network"]["id"])
+        self._answered(answer)
+
+    def _created(self, answer: Answer, name: str) -> None:
+        self.creates[name] = answer
+        if answer.accepted:
+            self._servers.append(int(answer.json["server"]["id"]))
+        self._answered(answer)
+
+    def _act(self, user: User, server: int) -> None:
+        facts = self._world.facts
+        actions: list[dict[str, Any]] = [
+            {"start": {}},
+            {"shutdown": {}},
+            {"reboot": {"type": "HARD"}},
+            {"resize": {"flavorRef": facts["large"]}},
+            {"resize": {"flavorRef": facts["small"]}},
+            {"console": {"type": "vnc-wss"}},
+        ]
+        chosen = self._chance.randrange(len(actions) + 2)
+        asked = user.act(server, **actions[chosen]) if chosen < len(actions) else None
+        (asked or user.delete(server)).addCallback(self._answered)
+
+    def _answered(self, answer: Answer) -> None:
+        if answer.status == 500:
+            raise Broken(f"a reply that says nothing: {answer.text}")
+
+    def heal(self) -> None:
+        """No more faults; then all that is under way comes to its end."""
+        world = self._world
+        world.heal()
+        for number in range(CONTROLLERS):
+            if number not in world.controllers:
+                world.start(number)
+        settle(world)
+        world.wait(LISTING_SECONDS)
+        settle(world)
+
+    def check_creates(self) -> None:
+        """INV10: each accepted create made one server, each refused one none."""
+        rows = self._world.postgres.run("SELECT name, count(*) FROM servers GROUP BY name").rows
+        made = dict(rows)
+        for name, answer in self.creates.items():
+            count = made.get(name, 0)
+            if answer is not None and answer.accepted and count != 1:
+                raise Broken(f"INV10 {name} was accepted and is there {count} times")
+            known = answer is not None and not answer.accepted and not answer.is_unknown
+            if known and count:
+                raise Broken(f"INV10 {name} was refused and is there: {answer}")
+            if count > 1:
+                raise Broken(f"INV10 {name} is there {count} times")
+
+
+def run(seed: str, *, keeps_lines: bool = False) -> Run:
+    """One run; raises Broken or SimulationError, with what is needed to see it again."""
+    world = World(seed, base(CLUSTERS))
+    world.keeps_lines = keeps_lines
+    world.facts["asked"] = []
+    try:
+        world.after_commit = lambda: invariants.after_commit(world)
+        load = Load(world)
+        load.begin()
+        load.heal()
+        invariants.at_rest(world)
+        load.check_creates()
+    except Exception as error:
+        error.add_note(f"see it again: python -m tests.simulation.replay --seed {seed}")
+        if keeps_lines:
+            error.add_note("\n".join(world.lines))
+        raise
+    finally:
+        world.end()
+    return Run(world.digest, (), tuple(world.lines))
