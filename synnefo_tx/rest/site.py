@@ -303,7 +303,15 @@ def _render(request: Request, endpoint: Endpoint, result: Any) -> bytes:
         return b""
     if "Content-Type" not in reply.headers:
         request.setHeader("Content-Type", "application/json; charset=UTF-8")
-    return reply.body if isinstance(reply.body, bytes) else codec.encode(reply.body)
+    return _whole(
+        request, reply.body if isinstance(reply.body, bytes) else codec.encode(reply.body)
+    )
+
+
+def _whole(request: Request, body: bytes) -> bytes:
+    """A body whose length is told: otherwise it would be sent in chunks."""
+    request.setHeader("Content-Length", str(len(body)))
+    return body
 
 
 def _unexpected() -> Fault:
@@ -328,4 +336,4 @@ def render_fault(request: Request, fault: Fault) -> bytes:
     if fault.status == 304:
         return b""
     request.setHeader("Content-Type", "application/json; charset=UTF-8")
-    return codec.encode(fault_document(fault))
+    return _whole(request, codec.encode(fault_document(fault)))

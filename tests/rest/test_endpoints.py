@@ -114,6 +114,19 @@ class EveryEndpointTests(CloudHttpTestCase):
             raw = await connectProtocol(endpoint, Raw(sent))
             self.assertIn(b" 413 ", (await raw.ended).split(b"\r\n")[0])
 
+    async def test_length(self) -> None:
+        """Answers and faults tell their length: none is sent in chunks."""
+        host, port = self.url.removeprefix("http://").split(":")
+        for path in ("/compute/v2.0/servers/detail", "/compute/v2.0/servers/999999"):
+            sent = (
+                f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                f"X-Auth-Token: {self.user_token}\r\n\r\n"
+            )
+            endpoint = HostnameEndpoint(reactor, host, int(port))
+            raw = await connectProtocol(endpoint, Raw(sent.encode()))
+            head, _, body = (await raw.ended).partition(b"\r\n\r\n")
+            self.assertIn(b"content-length: %d" % len(body), head.lower().split(b"\r\n"))
+
     async def test_headers(self) -> None:
         """Every reply names its request, may not be kept or framed, and hides the server."""
         for mounted in self.app.site.mounted:

@@ -93,6 +93,10 @@ class Twistd:
         )
         return child
 
+    def replace_option(self, name: str, value: str) -> None:
+        """Give an option of the command line another value from the next start on."""
+        self._command[self._command.index(name) + 1] = value
+
     async def wait_output(self, text: bytes) -> None:
         """Wait until it has written ``text``. Raises CommandFailed when it ends before."""
 

@@ -200,7 +200,8 @@ class Networks:
         name: str = "",
     ) -> Network:
         """Give a network its IPv4 range; without ``gateway`` the first address becomes it."""
-        prefix_min = 8 if caller.is_operator else self._settings.cidr_prefix_min
+        own_min = max(self._settings.cidr_prefix_min, rules.GANETI_PREFIX_MIN)
+        prefix_min = rules.GANETI_PREFIX_MIN if caller.is_operator else own_min
         network = rules.check_cidr(cidr, prefix_min)
         if not no_gateway:
             gateway = rules.check_gateway(network, gateway) or rules.first_host(network)
