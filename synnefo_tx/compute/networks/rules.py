@@ -17,10 +17,10 @@ from synnefo_tx.ganeti.requests import connect_body, network_body, network_name
 
 NAME_MAX = 128
 CIDR_PREFIX_MAX = 29
-GANETI_PREFIX_MIN = 16
-"""Ganeti refuses larger networks: "please specify at most a /16 network"."""
 # What Ganeti takes as a tag (objects.TaggableObject), which links keep to as well.
 GANETI_WORD = re.compile(r"[\w.+*/:@-]{1,128}", re.ASCII)
+GANETI_PREFIX_MIN = 16
+"""Ganeti refuses larger networks: "please specify at most a /16 network"."""
 
 
 def check_name(name: str, maximum: int = NAME_MAX) -> str:
