@@ -253,7 +253,18 @@ class EndingTests(ConsoleTestCase):
 
 
 class LimitTests(ConsoleTestCase):
-    limits = evolve(ConsoleTestCase.limits, sessions_per_user=3, sessions_per_server=2, sessions=5)
+    # A loaded machine takes its time for 200 handshakes: no limit of time is tested here.
+    limits = evolve(
+        ConsoleTestCase.limits,
+        sessions_per_user=3,
+        sessions_per_server=2,
+        sessions=5,
+        upgrade_seconds=60,
+        open_seconds=60,
+        greeting_seconds=60,
+        authentication_seconds=60,
+        closing_seconds=5,
+    )
 
     async def told(self, **changes):
         client = await self.connect()
