@@ -45,8 +45,6 @@ class Http:
         (), "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     body_max_bytes: int = setting(1024 * 1024, "Largest JSON body that is read")
-    request_limit_seconds: float = setting(30.0, "Longest time one request may take")
-    cors_origins: tuple[str, ...] = setting((), "Origins of other sites whose pages may call us")
 
 
 @frozen(kw_only=True)
@@ -100,10 +98,6 @@ class Compute:
     forced_server_networks: tuple[str, ...] = setting(
         ("SNF:ANY_PUBLIC_IPV4",), "Networks that every new server gets",
         original="CYCLADES_FORCED_SERVER_NETWORKS",
-    )  # fmt: skip
-    default_server_networks: tuple[str, ...] = setting(
-        (), "Networks of a server whose request names none",
-        original="CYCLADES_DEFAULT_SERVER_NETWORKS",
     )  # fmt: skip
     server_metadata_max: int = setting(
         10, "Metadata items of a server", original="CYCLADES_VM_MAX_METADATA"

@@ -26,6 +26,7 @@ from synnefo_tx.caller import Caller
 from synnefo_tx.faults import (
     BadRequest,
     Fault,
+    Forbidden,
     InternalServerError,
     ItemNotFound,
     NotAllowed,
@@ -126,6 +127,7 @@ class ApiSite:
         remote = client_address(request, self.settings.trusted_proxies)
         caller: Caller | None = None
         try:
+            check_transport(_peer(request), request.isSecure(), self.settings.trusted_proxies)
             caller = await self._caller(mounted.endpoint, request)
             policy.check(mounted.endpoint.action, caller, remote)
             call = _call(mounted.endpoint, request, caller, remote)
@@ -253,9 +255,24 @@ def begin(request: Request, id: str) -> None:
     headers.setRawHeaders(b"X-Request-Id", [identity.encode()])
 
 
+def _peer(request: Request) -> str:
+    return str(getattr(request.getClientAddress(), "host", ""))
+
+
+def check_transport(peer: str, secure: bool, trusted_proxies: tuple[str, ...]) -> None:
+    """Refuse plain HTTP from beyond this machine unless a listed proxy speaks it.
+
+    Raises Forbidden. Without listed proxies plain HTTP listens on loopback only, see ``service``.
+    """
+    if secure or not trusted_proxies or peer in trusted_proxies:
+        return
+    if not ip_address(peer).is_loopback:
+        raise Forbidden("Plain HTTP is not served here: use HTTPS")
+
+
 def client_address(request: Request, trusted_proxies: tuple[str, ...]) -> str:
     """The client's address: the peer's, or what a listed proxy says it is."""
-    peer = getattr(request.getClientAddress(), "host", "")
+    peer = _peer(request)
     forwarded = request.getHeader("X-Forwarded-For")
     if peer in trusted_proxies and forwarded:
         # Only the last entry was written by our own proxy; those before it are the client's word.

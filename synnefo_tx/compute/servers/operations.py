@@ -5,7 +5,6 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from attrs import field, frozen
 
@@ -183,7 +182,7 @@ class Servers:
             tx,
             build.caller,
             self._settings.forced_server_networks,
-            self._wanted(build.draft),
+            build.draft.networks or (),
         )
         id = await ServerStore(tx).insert(
             build.draft.name,
@@ -210,10 +209,6 @@ class Servers:
         )
         tx.after_commit(lambda: self._jobs.submit_soon([*after, build.intent]))
         return id
-
-    def _wanted(self, draft: ServerDraft) -> Sequence[Any]:
-        # Absent means the default networks, an empty list means none.
-        return () if draft.networks is None else draft.networks
 
     def _size(self, flavor: Flavor) -> Size:
         doubled = 2 if flavor.volume_type.template == "drbd" else 1
