@@ -9,7 +9,11 @@ ADMIN_ROLE = "admin"
 
 @frozen
 class Caller:
-    """An authenticated user, with the projects whose shared things they see."""
+    """An authenticated user, with the projects whose shared things they see.
+
+    ``sees_all`` is for the operator's own commands: an administrator who uses the API as a user
+    sees what is theirs, as in the original.
+    """
 
     user: str
     email: str = ""
@@ -18,11 +22,12 @@ class Caller:
     projects: tuple[str, ...] = ()
     default_project: str = ""
     token_id: int = 0
+    sees_all: bool = False
 
     @property
     def is_operator(self) -> bool:
-        """Whether the caller may see and change what belongs to others."""
+        """Whether the caller has the role of an administrator."""
         return ADMIN_ROLE in self.roles
 
 
-OPERATOR = Caller(user="", name="operator", roles=frozenset([ADMIN_ROLE]))
+OPERATOR = Caller(user="", name="operator", roles=frozenset([ADMIN_ROLE]), sees_all=True)

@@ -101,8 +101,8 @@ class CloudTestCase(DatabaseTestCase):
         await self.app.compute.networks.add_subnet(OPERATOR, made.id, self.public_cidr)
         self.user = await self.make_caller("user@example.org")
 
-    async def make_caller(self, email: str) -> Caller:
-        id = await make_user(self.database, email)
+    async def make_caller(self, email: str, **fields: object) -> Caller:
+        id = await make_user(self.database, email, **fields)
         return Caller(user=id, email=email, projects=(id,), default_project=id)
 
     async def token(self, caller: Caller) -> str:

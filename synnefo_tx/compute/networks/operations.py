@@ -56,7 +56,7 @@ class Networks:
 
     async def listing(self, caller: Caller, since: datetime | None = None) -> list[Network]:
         """Networks that the caller sees."""
-        return await list_networks(self._database, caller.user, caller.is_operator, since)
+        return await list_networks(self._database, caller.user, caller.sees_all, since)
 
     async def show(self, caller: Caller, id: int) -> Network:
         """One network, also a deleted one; raises ItemNotFound."""
@@ -65,7 +65,7 @@ class Networks:
 
     async def get_visible(self, tx: Transaction, caller: Caller, id: int) -> Network:
         """One network; raises ItemNotFound unless the caller sees it."""
-        network = await NetworkStore(tx).find_visible(id, caller.user, caller.is_operator)
+        network = await NetworkStore(tx).find_visible(id, caller.user, caller.sees_all)
         if network is None:
             raise ItemNotFound("Network not found.")
         return network
@@ -181,7 +181,7 @@ class Networks:
 
     async def _get_changeable(self, tx: Transaction, caller: Caller, id: int) -> Network:
         network = await self.get_visible(tx, caller, id)
-        if network.public and not caller.is_operator:
+        if network.public and not caller.sees_all:
             raise Forbidden("Public networks can not be changed")
         locked = await NetworkStore(tx).lock(id)
         if locked is None or locked.deleted or locked.destroying:
@@ -201,7 +201,7 @@ class Networks:
     ) -> Network:
         """Give a network its IPv4 range; without ``gateway`` the first address becomes it."""
         own_min = max(self._settings.cidr_prefix_min, rules.GANETI_PREFIX_MIN)
-        prefix_min = rules.GANETI_PREFIX_MIN if caller.is_operator else own_min
+        prefix_min = rules.GANETI_PREFIX_MIN if caller.sees_all else own_min
         network = rules.check_cidr(cidr, prefix_min)
         if not no_gateway:
             gateway = rules.check_gateway(network, gateway) or rules.first_host(network)

@@ -47,7 +47,7 @@ class Ports:
 
     async def listing(self, caller: Caller) -> list[Port]:
         """Ports of the caller's servers."""
-        return await list_ports(self._database, caller.user, caller.is_operator)
+        return await list_ports(self._database, caller.user, caller.sees_all)
 
     async def resolve(
         self, tx: Transaction, caller: Caller, forced: Sequence[str], wanted: Sequence[WantedPort]

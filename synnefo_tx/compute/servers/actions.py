@@ -98,7 +98,7 @@ class ServerActions:
             server = await self._servers.lock(tx, caller, id)
             if server.deleted:
                 raise BadRequest("Server has been deleted.")
-            if server.suspended and not caller.is_operator:
+            if server.suspended and not caller.sees_all:
                 rules.check_live(server)
             if server.task == "DESTROY":
                 return

@@ -108,11 +108,11 @@ class Servers:
 
     async def listing(self, caller: Caller, since: datetime | None = None) -> list[ServerView]:
         """The caller's live servers by id, or all that changed since a moment."""
-        return await list_views(self._database, caller.user, caller.is_operator, since)
+        return await list_views(self._database, caller.user, caller.sees_all, since)
 
     async def show(self, caller: Caller, id: int) -> ServerView:
         """One server, also a deleted one; raises ItemNotFound."""
-        view = await find_view(self._database, id, caller.user, caller.is_operator)
+        view = await find_view(self._database, id, caller.user, caller.sees_all)
         if view is None:
             raise ItemNotFound("Server not found.")
         return view
@@ -124,7 +124,7 @@ class Servers:
 
     async def lock(self, tx: Transaction, caller: Caller, id: int) -> Server:
         """A server of the caller's, locked; raises ItemNotFound."""
-        server = await ServerStore(tx).lock_owned(id, caller.user, caller.is_operator)
+        server = await ServerStore(tx).lock_owned(id, caller.user, caller.sees_all)
         if server is None:
             raise ItemNotFound("Server not found.")
         return server

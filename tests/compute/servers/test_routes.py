@@ -122,6 +122,16 @@ class ServerRouteTests(CloudHttpTestCase):
             self.assertEqual([each.status for each in answers], [404, 404], (method, path))
             self.assertEqual(answers[0].body, answers[1].body)
 
+    async def test_administrator(self) -> None:
+        """An administrator who uses the API is a stranger to the servers of others."""
+        id = await self.built()
+        admin = await self.make_caller("admin@example.org", is_admin=True)
+        token = await self.token(admin)
+        answer = await self.request("GET", SERVERS, token=token)
+        self.assertEqual(answer.json, {"servers": []})
+        answer = await self.request("DELETE", f"{SERVERS}/{id}", token=token)
+        self.assertEqual(answer.status, 404)
+
     async def test_actions(self) -> None:
         """Actions answer 202; what does not fit the state, or is unknown, answers 400."""
         id = await self.built()
