@@ -28,6 +28,7 @@ from synnefo_tx.compute.servers.consoles import ServerConsoles
 from synnefo_tx.compute.servers.events import ServerEvents
 from synnefo_tx.compute.servers.inspection import ServerInspection
 from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
 from synnefo_tx.compute.servers.reconcile import Reconciliation
 from synnefo_tx.compute.servers.routes import ServerRoutes
@@ -106,6 +107,7 @@ class ComputeParts:
     pools: Pools
     ports: Ports
     parameters: Parameters
+    pages: ServerPages
     servers: Servers
     actions: ServerActions
     consoles: ServerConsoles
@@ -194,8 +196,10 @@ def build_compute(
     networks = Networks(database, quota, jobs, own, edges.new_id)
     ports = Ports(database, networks, own.nics_per_instance_max)
     parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
+    pages = ServerPages(database, own, f"{settings.site_url}/compute/v2.0")
+    new_id, entropy = edges.new_id, edges.entropy
     servers = Servers(
-        database, quota, jobs, images, networks, ports, parameters, own, edges.new_id, edges.entropy
+        database, quota, jobs, images, networks, ports, parameters, pages, own, new_id, entropy
     )
     events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
     tickets = Tickets(sealer, edges.entropy, settings.console.ticket_seconds)
@@ -211,6 +215,7 @@ def build_compute(
         pools=Pools(database, own),
         ports=ports,
         parameters=parameters,
+        pages=pages,
         servers=servers,
         actions=ServerActions(database, servers, quota, jobs, own, edges.new_id),
         consoles=consoles,
@@ -240,7 +245,9 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/compute/v2.0",
         FlavorRoutes(compute.flavors, base),
         ImageRoutes(compute.images, base),
-        ServerRoutes(compute.servers, compute.actions, compute.consoles, settings.compute, base),
+        ServerRoutes(
+            compute.servers, compute.pages, compute.actions, compute.consoles, settings.compute
+        ),
     )
     site.mount(
         "/network/v2.0",

@@ -113,6 +113,9 @@ class Compute:
     poll_limit_seconds: int = setting(
         3600, "Oldest changes-since that is answered", original="POLL_LIMIT"
     )
+    kept_pages_max_bytes: int = setting(
+        16 * 1024 * 1024, "Memory of a process for pages of servers that were asked for last"
+    )
     servers_fqdn: str = setting(
         "snf-%(id)s.vm.example.synnefo.org", "Host name shown for a server; empty: none",
         original="CYCLADES_SERVERS_FQDN",

@@ -24,6 +24,8 @@ from twisted.python.failure import Failure
 from txpostgres import txpostgres
 from zope.interface import implementer
 
+from synnefo_tx.db.hot import Hot
+
 Parameters = Mapping[str, Any]
 Row = tuple[Any, ...]
 
@@ -117,6 +119,7 @@ class TxConnection(txpostgres.Connection):
         super().__init__(reactor=reactor)
         self._running: _Cursor | None = None
         self._socket: _Socket | None = None
+        self._prepared: set[str] = set()
 
     @property
     def closed(self) -> bool:
@@ -141,8 +144,20 @@ class TxConnection(txpostgres.Connection):
         """Run one statement; its Deferred must not be cancelled."""
         if self.busy:
             raise RuntimeError("a statement is running on this connection")
+        if isinstance(sql, Hot):
+            if sql.name not in self._prepared:
+                return self._send(sql.prepare, None).addCallback(self._call, sql, parameters)
+            return self._send(sql.call, parameters)
+        return self._send(sql, parameters)
+
+    def _send(self, sql: str, parameters: Parameters | None) -> Deferred[Result]:
         running: Deferred[_Cursor] = self.cursor().execute(sql, parameters)
         return running.addCallback(_result)
+
+    def _call(self, _: Result, sql: Hot, parameters: Parameters | None) -> Deferred[Result]:
+        # A prepared statement outlives the rollback of the transaction it was prepared in.
+        self._prepared.add(sql.name)
+        return self._send(sql.call, parameters)
 
     def cursorRunning(self, cursor: _Cursor) -> None:
         self._running = cursor

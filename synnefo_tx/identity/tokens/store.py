@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from synnefo_tx.caller import ADMIN_ROLE, Caller
-from synnefo_tx.db.pool import Row, Transaction
+from synnefo_tx.db.pool import Hot, Row, Transaction
 from synnefo_tx.identity.tokens.model import Access
 
-SELECT_ACCESS = """
+SELECT_ACCESS = Hot("""
 SELECT t.id, t.created, t.expires, t.expires <= synnefo_now(), u.is_active, u.uuid, u.email,
     u.username, u.first_name, u.last_name, u.is_admin, u.groups, scope.uuid::text, scope.realname,
     ARRAY (
@@ -20,7 +20,7 @@ SELECT t.id, t.created, t.expires, t.expires <= synnefo_now(), u.is_active, u.uu
 FROM api_tokens t JOIN users u ON u.uuid = t.user_uuid
 LEFT JOIN projects scope ON scope.uuid = coalesce(t.project, u.default_project)
 WHERE t.sha256 = %(sha256)s
-"""
+""")
 # Nothing is inserted when the parent is gone, and no child outlives its parent.
 INSERT = """
 INSERT INTO api_tokens (user_uuid, name, sha256, parent, project, expires)
