@@ -45,6 +45,9 @@ class Http:
         (), "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     body_max_bytes: int = setting(1024 * 1024, "Largest JSON body that is read")
+    requests_max: int = setting(
+        200, "Requests that a process serves at once; more get 503 with Retry-After"
+    )
 
 
 @frozen(kw_only=True)
