@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.compute.backends.operations import BackendUses
@@ -35,6 +35,7 @@ from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
 from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.console.tickets import Tickets
+from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
@@ -44,6 +45,7 @@ from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
+from synnefo_tx.identity.tokens.cache import TokenCache
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -65,13 +67,16 @@ MISSES_WINDOW_SECONDS = 300.0
 
 @frozen
 class Edges:
-    """What a process uses of the world: a clock, randomness, ids, other hosts, threads."""
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, and news
+    of what other processes committed.
+    """
 
     clock: IReactorTime
     entropy: Callable[[int], bytes]
     new_id: Callable[[], str]
     agent_for: AgentFor
     hashing: Threads
+    hearing: Hearing = Factory(Deaf)
 
 
 @frozen
@@ -160,9 +165,11 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
 
 def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
     """Users, tokens, quota."""
-    tokens = Tokens(database, settings.identity, edges.entropy)
+    own = settings.identity
+    cache = TokenCache(edges.hearing, edges.clock, own.tokens_kept_max)
+    tokens = Tokens(database, own, edges.entropy, cache)
     passwords = Passwords(edges.hashing, edges.entropy)
-    failures = LoginFailures(database, settings.identity)
+    failures = LoginFailures(database, own)
     return IdentityParts(
         tokens=tokens,
         users=Users(database, passwords, tokens, edges.entropy, edges.new_id),

@@ -82,6 +82,9 @@ class DatabaseSettings:
 @frozen(kw_only=True)
 class Identity:
     token_hours: int = setting(720, "Life of an API token", original="ASTAKOS_AUTH_TOKEN_DURATION")
+    tokens_kept_max: int = setting(
+        10_000, "Tokens that a process remembers while it hears of every change; 0: none"
+    )
     login_failures_max: int = setting(
         5, "Failed log-ins of one account from one address before it must wait",
         original="ASTAKOS_RATELIMIT_RETRIES_ALLOWED",

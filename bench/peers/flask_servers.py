@@ -37,8 +37,8 @@ def detail():
         row = statements.fetchone()
         if row is None:
             abort(401)
-        access, expired, active = access_from_row(row)
-        if expired or not active:
+        access, life_seconds, active = access_from_row(row)
+        if life_seconds <= 0 or not active:
             abort(401)
         statements.execute(str(DETAILS), {**values, "user": access.caller.user})
         documents = statements.fetchone()[1]

@@ -11,7 +11,7 @@ the middle of an answer. What must end early is ended by the pool (see ``pool``)
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import psycopg2
@@ -120,6 +120,7 @@ class TxConnection(txpostgres.Connection):
         self._running: _Cursor | None = None
         self._socket: _Socket | None = None
         self._prepared: set[str] = set()
+        self.on_notify: Callable[[str, str], None] | None = None
 
     @property
     def closed(self) -> bool:
@@ -179,12 +180,22 @@ class TxConnection(txpostgres.Connection):
             self._end(failure)
             return
         if state == POLL_OK:
-            self._end(None)
+            # First what was heard: the end of a statement says that all before it was.
             self.checkForNotifies()
+            self._end(None)
         elif state == POLL_WRITE:
             self.reactor.addWriter(self._socket)
         elif state != POLL_READ:
             self._end(Failure(psycopg2.OperationalError(f"unexpected poll state {state}")))
+
+    def checkForNotifies(self) -> None:
+        """Hand on what was heard, as ``on_notify(channel, payload)``."""
+        heard = self._connection.notifies[:]
+        if heard:
+            del self._connection.notifies[:]
+            for each in heard:
+                if self.on_notify is not None:
+                    self.on_notify(each.channel, each.payload)
 
     def _end(self, failure: Failure | None) -> None:
         running = self._running

@@ -42,6 +42,7 @@ __all__ = [
     "Row",
     "Transaction",
     "UniqueViolation",
+    "shield",
 ]
 
 CANCEL_WAIT_SECONDS = 2.0
@@ -202,7 +203,7 @@ class Database:
         self, connection: DriverConnection, sql: str, parameters: Parameters | None
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
-        running = _shield(connection.execute(sql, parameters))
+        running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
         running.addTimeout(self.limits.statement_seconds + CANCEL_WAIT_SECONDS, self._clock)
         try:
@@ -350,7 +351,7 @@ class Database:
         self._discard(connection)
 
 
-def _shield(running: Deferred[T]) -> Deferred[T]:
+def shield(running: Deferred[T]) -> Deferred[T]:
     """A Deferred that may be cancelled while ``running`` goes on."""
     outer: Deferred[T] = Deferred(lambda d: None)
 
