@@ -11,7 +11,8 @@ from synnefo_tx.identity.tokens.model import Access
 
 SELECT_ACCESS = Hot("""
 SELECT t.id, t.created, t.expires, extract(epoch FROM t.expires - synnefo_now())::float8,
-    u.is_active, u.uuid, u.email, u.username, u.first_name, u.last_name, u.is_admin, u.groups, scope.uuid::text, scope.realname,
+    u.is_active, u.uuid, u.email, u.username, u.first_name, u.last_name, u.is_admin, u.groups,
+    scope.uuid::text, scope.realname,
     ARRAY (
         SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
         WHERE m.member = u.uuid AND m.state IN ('accepted', 'leave_requested')
