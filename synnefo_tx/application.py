@@ -39,6 +39,7 @@ from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
+from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import Poller
 from synnefo_tx.identity.catalog.model import Catalog
 from synnefo_tx.identity.projects.operations import Projects
@@ -135,6 +136,7 @@ class Application:
     ganeti: GanetiParts
     compute: ComputeParts
     poller: Poller
+    job_waiting: JobWaiting
     gauges: Gauges
     site: ApiSite
 
@@ -158,7 +160,10 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     gauges = Gauges(metrics, database, poller, compute.reconciliation.differences)
     authenticate = identity.tokens.authenticate
     site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
-    app = Application(settings, database, metrics, identity, ganeti, compute, poller, gauges, site)
+    waiting = JobWaiting(database, poller.look, edges.clock, settings.ganeti)
+    app = Application(
+        settings, database, metrics, identity, ganeti, compute, poller, waiting, gauges, site
+    )
     mount(app, edges.clock)
     return app
 

@@ -19,6 +19,7 @@ from synnefo_tx.ganeti.backends.commands import (
     resources,
     trust_options,
 )
+from synnefo_tx.ganeti.backends.model import Backend
 from synnefo_tx.ganeti.backends.operations import Registration
 from synnefo_tx.ganeti.model import RapiFailure
 
@@ -120,6 +121,7 @@ class BackendList(ListCommand):
     """List clusters."""
 
     name = "backend-list"
+    stored = {"": (Backend, lambda row: row.backend)}
     fields = {
         "id": Field(lambda row: row.backend.id, "number of the backend"),
         "clustername": Field(lambda row: row.backend.clustername, "what the cluster calls itself"),

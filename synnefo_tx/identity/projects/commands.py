@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from synnefo_tx.cli.command import Command, Options
 from synnefo_tx.cli.context import Context
-from synnefo_tx.cli.listing import Field, ListCommand
+from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.cli.output import Output
 from synnefo_tx.identity.projects.model import Project
 from synnefo_tx.identity.quota import amounts
@@ -20,7 +20,7 @@ class ProjectList(ListCommand):
     """List projects that are not over; those of single users on demand."""
 
     name = "project-list"
-    row_type: ClassVar[type[Any]] = Project
+    stored = {"": (Project, itself)}
     user_field = "owner"
     deleted_field = "is_gone"
     fields = {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 from attrs import evolve, frozen
 
 from synnefo_tx.cli.command import Command, Options, boolean
 from synnefo_tx.cli.context import Context
-from synnefo_tx.cli.listing import Field, ListCommand
+from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.cli.output import Output
 from synnefo_tx.faults import BadRequest
 from synnefo_tx.identity.quota import amounts
@@ -42,8 +41,9 @@ class QuotaList(ListCommand):
     """List limits and usage of all users and projects."""
 
     name = "quota-list"
-    row_type: ClassVar[type[Any]] = QuotaRow
+    stored = {"": (QuotaRow, itself)}
     user_field = "user_uuid"
+    mail_field = "displayname"
     fields = {
         "displayname": Field(lambda row: row.displayname, "the holder's name"),
         "holder": Field(lambda row: row.holder, "user:UUID or project:UUID"),
@@ -58,11 +58,10 @@ class QuotaList(ListCommand):
         """Declare options."""
         super().arguments(parser)
         parser.add_argument("--overlimit", action="store_true", help="only what is over its limit")
-        parser.add_argument("--display-mails", action="store_true", help="show who it is")
         unit_style_option(parser)
 
     def columns(self, options: Options) -> tuple[str, ...]:
-        """The usual fields, and the name if asked for."""
+        """The usual fields, behind the name if asked for."""
         return (("displayname",) if options.display_mails else ()) + self.default_fields
 
     async def rows(self, app: Context, options: Options) -> Sequence[QuotaRow]:

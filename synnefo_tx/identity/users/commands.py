@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from synnefo_tx.cli.command import Command, Options, Terminal
 from synnefo_tx.cli.context import Context
-from synnefo_tx.cli.listing import Field, ListCommand
+from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.cli.output import Output
 from synnefo_tx.faults import BadRequest
 from synnefo_tx.identity.quota import amounts
@@ -55,6 +55,7 @@ class UserAdd(Command):
         )
         pairs = [("UUID", created.uuid)]
         if created.password is not None:
+            out.hide(created.password)
             pairs.append(("Password", created.password))
         out.record(pairs)
 
@@ -63,7 +64,7 @@ class UserList(ListCommand):
     """List users."""
 
     name = "user-list"
-    row_type: ClassVar[type[Any]] = User
+    stored = {"": (User, itself)}
     fields = {
         "id": Field(lambda user: user.id, "number of the user"),
         "displayname": Field(lambda user: user.username, "name to log in with"),
@@ -220,8 +221,10 @@ class UserModify(Command):
         changed = await app.identity.users.modify(options.user, _changes(options))
         out.note(f"User {changed.user.uuid}: {status(changed.user)}")
         if changed.password is not None:
+            out.hide(changed.password)
             out.record([("Password", changed.password)], title="Password")
         if changed.token is not None:
+            out.hide(changed.token.secret)
             out.record([("Token", changed.token.secret)], title="Token")
 
 
