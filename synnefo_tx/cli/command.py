@@ -100,16 +100,21 @@ def ask(options: Options, terminal: Terminal, what: str) -> None:
 
 
 async def each_of(
-    texts: Sequence[str], work: Callable[[str], Awaitable[object]], out: Output
+    texts: Sequence[str], out: Output, *works: Callable[[str], Awaitable[object]]
 ) -> None:
-    """Do ``work`` for all, whatever becomes of the others; raises BadRequest if some failed."""
-    failed = []
-    for text in texts:
-        try:
-            await work(text)
-        except Fault as error:
-            failed.append(text)
-            out.error(f"{text}: {error}")
+    """Do the first of ``works`` for all, then the next for all where that one did not fail.
+
+    Raises BadRequest in the end if some failed.
+    """
+    left, failed = list(dict.fromkeys(texts)), []
+    for work in works:
+        for text in list(left):
+            try:
+                await work(text)
+            except Fault as error:
+                left.remove(text)
+                failed.append(text)
+                out.error(f"{text}: {error}")
     if failed:
         raise BadRequest(f"failed for {', '.join(failed)}")
 

@@ -14,6 +14,7 @@ from synnefo_tx.compute.flavors.commands import (
 from synnefo_tx.compute.images.commands import ImageList, ImageRegister
 from synnefo_tx.compute.networks.commands import NetworkCreate, NetworkList, NetworkRemove
 from synnefo_tx.compute.pools.commands import PoolCreate, PoolList
+from synnefo_tx.compute.servers.change_commands import ServerCreate, ServerModify, ServerRemove
 from synnefo_tx.compute.servers.commands import ServerList, ServerShow
 from synnefo_tx.compute.servers.inspect_commands import ServerInspect
 from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, ReconcileServers
@@ -44,8 +45,11 @@ COMMANDS: tuple[type[Command], ...] = (
     ReconcileServers,
     ResourceList,
     ResourceModify,
+    ServerCreate,
     ServerInspect,
     ServerList,
+    ServerModify,
+    ServerRemove,
     ServerShow,
     UserAdd,
     UserList,

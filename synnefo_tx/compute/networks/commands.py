@@ -179,4 +179,4 @@ class NetworkRemove(Command):
             left = "" if network.deleted else "; its clusters are asked to"
             out.note(f"Network {id} is removed{left}")
 
-        await each_of(options.networks, remove, out)
+        await each_of(options.networks, out, remove)

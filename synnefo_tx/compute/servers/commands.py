@@ -140,7 +140,12 @@ def server_argument(parser: argparse.ArgumentParser) -> None:
 
 def server_number(app: Context, options: Options) -> int:
     """The number of the server that a command is about; raises BadRequest."""
-    return number(options.server, app.settings.compute.backend_prefix_id, "server")
+    return server_numbered(app, options.server)
+
+
+def server_numbered(app: Context, text: str) -> int:
+    """The number of a server, given as such or as Ganeti's name; raises BadRequest."""
+    return number(text, app.settings.compute.backend_prefix_id, "server")
 
 
 class ServerShow(Command):
@@ -154,23 +159,28 @@ class ServerShow(Command):
 
     async def run(self, app: Context, options: Options, out: Output) -> None:
         """Show what users and operators know of it."""
-        inspected = await app.compute.inspection.stored(server_number(app, options))
-        server = inspected.server
-        out.record(
-            [
-                ("id", server.id),
-                ("name", server.name),
-                ("owner_uuid", server.userid),
-                ("owner_name", await owner_email(app, server.userid)),
-                ("project", server.project),
-                ("created", server.created),
-                ("updated", server.updated),
-                ("image", server.image),
-                ("flavor", inspected.flavor.name),
-                ("deleted", server.deleted),
-                ("suspended", server.suspended),
-                ("state", server.operstate),
-                ("task", TASK_STATES[server.task]),
-                ("task_job_id", inspected.task_job_id),
-            ]
-        )
+        await show_server(app, server_number(app, options), out)
+
+
+async def show_server(app: Context, id: int, out: Output) -> None:
+    """Say what users and operators know of a server; raises ItemNotFound."""
+    inspected = await app.compute.inspection.stored(id)
+    server = inspected.server
+    out.record(
+        [
+            ("id", server.id),
+            ("name", server.name),
+            ("owner_uuid", server.userid),
+            ("owner_name", await owner_email(app, server.userid)),
+            ("project", server.project),
+            ("created", server.created),
+            ("updated", server.updated),
+            ("image", server.image),
+            ("flavor", inspected.flavor.name),
+            ("deleted", server.deleted),
+            ("suspended", server.suspended),
+            ("state", server.operstate),
+            ("task", TASK_STATES[server.task]),
+            ("task_job_id", inspected.task_job_id),
+        ]
+    )

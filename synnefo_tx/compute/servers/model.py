@@ -71,7 +71,8 @@ class PersonalityFile:
 
 @frozen
 class ServerDraft:
-    """A checked request for a server."""
+    """A checked request for a server; ``backend`` is for the operator alone, who may also name a
+    cluster that is drained."""
 
     name: str
     image: str
@@ -81,6 +82,7 @@ class ServerDraft:
     networks: tuple[WantedPort, ...] | None
     personality: tuple[PersonalityFile, ...]
     admin_password: str | None = field(repr=False)
+    backend: int | None = None
 
 
 @frozen

@@ -52,7 +52,7 @@ WITH debited AS (
     UPDATE backends SET reserved_mib = reserved_mib + %(ram_mib)s,
      reserved_disk_mib = reserved_disk_mib + %(disk_mib)s,
      reserved_instances = reserved_instances + 1
-    WHERE id = %(id)s AND NOT offline AND NOT drained
+    WHERE id = %(id)s AND NOT offline AND (NOT drained OR %(even_drained)s)
      AND mfree_mib - reserved_mib > %(ram_mib)s AND dfree_mib - reserved_disk_mib > %(disk_mib)s
      AND (pinst_cnt + reserved_instances + 1) * %(vcpus)s < ctotal * %(ratio)s
     RETURNING id
@@ -135,9 +135,9 @@ class BackendStore:
         """Backends that are neither offline nor drained; no row is locked."""
         return [from_row(row) for row in await self._tx.rows(CANDIDATES)]
 
-    async def debit(self, id: int, size: Size, intent: str) -> bool:
+    async def debit(self, id: int, size: Size, intent: str, *, even_drained: bool = False) -> bool:
         """Reserve room for the instance of ``intent``; False if there is none any more."""
-        values = {"id": id, "intent": intent, **asdict(size)}
+        values = {"id": id, "intent": intent, "even_drained": even_drained, **asdict(size)}
         return await self._tx.row(DEBIT, values) is not None
 
     async def end_reservation(self, intent: str) -> None:

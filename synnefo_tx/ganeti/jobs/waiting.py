@@ -42,24 +42,21 @@ class JobWaiting:
     clock: IReactorTime
     settings: Ganeti
 
-    async def open_intents(self, subject: str, backend: int | None = None) -> list[str]:
-        """The ids of a subject's intents that have not ended, on one backend if it is named."""
+    async def latest(self, subject: str) -> list[str]:
+        """The ids of a subject's latest intent, which may have ended already, and of all that have
+        not."""
         found = await intents_of(self.database, subject, LATEST_MAX)
-        return [each.id for each in found if each.ended is None and backend in (None, each.backend)]
+        return [each.id for rank, each in enumerate(found) if not rank or each.ended is None]
 
     async def until_ended(
-        self,
-        subject: str,
-        limit_seconds: float,
-        progress: Progress,
-        intents: list[str] | None = None,
+        self, subject: str, limit_seconds: float, progress: Progress
     ) -> list[Intent]:
-        """Wait for intents of a subject, all if none are named; how they ended.
+        """Wait for what was asked last about a subject, and all else about it; how it ended.
 
-        Raises ServiceUnavailable when one has not ended within the limit, which its own deadline
-        will end all the same.
+        Raises ServiceUnavailable when something has not ended within the limit, which its own
+        deadline will end all the same.
         """
-        wanted = await self.open_intents(subject) if intents is None else intents
+        wanted = await self.latest(subject)
         begun = self.clock.seconds()
         looked = begun
         trouble = ""

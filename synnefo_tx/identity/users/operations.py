@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from attrs import evolve, field, frozen
 
+from synnefo_tx.caller import Caller
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict
 from synnefo_tx.identity.secret import Entropy, new_password
@@ -18,6 +19,7 @@ from synnefo_tx.identity.users.registration import register
 from synnefo_tx.identity.users.store import (
     SELECT_ALL,
     SELECT_NAMED,
+    SELECT_PROJECTS,
     UserStore,
     named,
     no_such_user,
@@ -90,6 +92,20 @@ class Users:
         if not rows:
             raise no_such_user(identifier)
         return user_from_row(rows[0])
+
+    async def as_caller(self, identifier: str) -> Caller:
+        """A user as who acts: for what the operator does in their name, under the rules that hold
+        for them. Raises ItemNotFound."""
+        user = await self.get(identifier)
+        rows = await self.database.read(SELECT_PROJECTS, {"uuid": user.uuid})
+        return Caller(
+            user=user.uuid,
+            email=user.email,
+            name=user.realname,
+            roles=frozenset(user.groups),
+            projects=tuple(row[0] for row in rows),
+            default_project=user.default_project,
+        )
 
     async def list_all(self) -> list[User]:
         """Every user, in the order they were made."""

@@ -27,6 +27,11 @@ FROM users
 SELECT_ALL = SELECT + "ORDER BY id"
 SELECT_NAMED = SELECT + "WHERE id = %(id)s OR uuid = %(uuid)s OR username = lower(%(email)s)"
 LOCK_NAMED = SELECT_NAMED + " FOR NO KEY UPDATE OF users"
+SELECT_PROJECTS = """
+SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
+WHERE m.member = %(uuid)s AND m.state IN ('accepted', 'leave_requested') AND p.state = 'active'
+ORDER BY p.id
+"""
 SELECT_CREDENTIALS = """
 SELECT uuid, password_hash FROM users
 WHERE uuid = %(uuid)s OR username = lower(%(email)s)

@@ -48,10 +48,16 @@ class WaitingTests(CloudTestCase):
         self.assertEqual([each.outcome for each in await work], ["success"])
         self.assertEqual(self.looks, 0)
 
-    async def test_nothing(self) -> None:
-        """Where nothing is open there is nothing to wait for."""
-        id = await self.built()
-        self.assertEqual(await self.waiting.until_ended(f"server:{id}", 30, self.progress), [])
+    async def test_ended(self) -> None:
+        """What has ended before the waiting began is told, and where nothing was asked nothing
+        is waited for."""
+        self.ganeti["alpha"].faults.add(Fault(JobFault.FAILS, opcode="OP_INSTANCE_CREATE"))
+        id = await self.create()
+        await self.settle()
+        ended = await self.waiting.until_ended(f"server:{id}", 30, self.progress)
+        self.assertEqual([each.outcome for each in ended], ["error"])
+        self.assertEqual(await self.waiting.until_ended("server:99", 30, self.progress), [])
+        self.assertEqual((self.looks, self.seen), (0, []))
 
     async def test_failed(self) -> None:
         """A job that fails is told with its reason."""
