@@ -13,6 +13,7 @@ from attrs import Factory, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.compute.backends.operations import BackendUses
+from synnefo_tx.compute.backends.removal import BackendRemoval
 from synnefo_tx.compute.flavors.operations import Flavors
 from synnefo_tx.compute.flavors.routes import FlavorRoutes
 from synnefo_tx.compute.images.operations import Images
@@ -22,6 +23,7 @@ from synnefo_tx.compute.networks.events import NetworkEvents
 from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.routes import NetworkRoutes
 from synnefo_tx.compute.pools.operations import Pools
+from synnefo_tx.compute.ports.history import AddressHistory
 from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
@@ -106,12 +108,14 @@ class ComputeParts:
     """Servers and what they are made of."""
 
     backends: BackendUses
+    backend_removal: BackendRemoval
     flavors: Flavors
     images: Images
     networks: Networks
     network_administration: NetworkAdministration
     pools: Pools
     ports: Ports
+    address_history: AddressHistory
     parameters: Parameters
     pages: ServerPages
     servers: Servers
@@ -220,12 +224,14 @@ def build_compute(
     )
     return ComputeParts(
         backends=BackendUses(database, ganeti.backends),
+        backend_removal=BackendRemoval(database, ganeti.backends, networks, jobs),
         flavors=Flavors(database),
         images=images,
         networks=networks,
         network_administration=NetworkAdministration(database, networks, jobs),
         pools=Pools(database, own),
         ports=ports,
+        address_history=AddressHistory(database),
         parameters=parameters,
         pages=pages,
         servers=servers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synnefo_tx.cli.command import Command
 from synnefo_tx.cli.schema import DbMigrate
-from synnefo_tx.compute.backends.commands import BackendAdd, BackendList
+from synnefo_tx.compute.backends.commands import BackendAdd, BackendList, BackendRemove
 from synnefo_tx.compute.flavors.commands import (
     FlavorCreate,
     FlavorList,
@@ -13,7 +13,9 @@ from synnefo_tx.compute.flavors.commands import (
 )
 from synnefo_tx.compute.images.commands import ImageList, ImageRegister
 from synnefo_tx.compute.networks.commands import NetworkCreate, NetworkList, NetworkRemove
+from synnefo_tx.compute.networks.subnet_commands import SubnetInspect, SubnetList
 from synnefo_tx.compute.pools.commands import PoolCreate, PoolList
+from synnefo_tx.compute.ports.commands import IpList, PortInspect, PortList
 from synnefo_tx.compute.servers.change_commands import ServerCreate, ServerModify, ServerRemove
 from synnefo_tx.compute.servers.commands import ServerList, ServerShow
 from synnefo_tx.compute.servers.inspect_commands import ServerInspect
@@ -27,17 +29,21 @@ COMMANDS: tuple[type[Command], ...] = (
     BackendAdd,
     BackendList,
     BackendModify,
+    BackendRemove,
     BackendUpdateStatus,
     DbMigrate,
     FlavorCreate,
     FlavorList,
     ImageList,
     ImageRegister,
+    IpList,
     NetworkCreate,
     NetworkList,
     NetworkRemove,
     PoolCreate,
     PoolList,
+    PortInspect,
+    PortList,
     ProjectList,
     ProjectShow,
     QuotaList,
@@ -51,6 +57,8 @@ COMMANDS: tuple[type[Command], ...] = (
     ServerModify,
     ServerRemove,
     ServerShow,
+    SubnetInspect,
+    SubnetList,
     UserAdd,
     UserList,
     UserModify,

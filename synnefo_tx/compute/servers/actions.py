@@ -143,7 +143,7 @@ class ServerActions:
         intent = self._new_id()
         draft = Draft(
             id=intent,
-            backend=server.backend,
+            backend=server.cluster,
             subject=f"server:{server.id}",
             instance=instance_name(server.id, self._settings.backend_prefix_id),
             opcode=opcode,

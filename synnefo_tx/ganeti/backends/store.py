@@ -86,6 +86,9 @@ SELECT EXISTS (
 RAISE_LAST_JOB = """
 UPDATE backends SET last_job_id = %(job_id)s WHERE id = %(id)s AND last_job_id < %(job_id)s
 """
+DELETE_RESERVATIONS = "DELETE FROM reservations WHERE backend = %(id)s"
+DELETE_INTENTS = "DELETE FROM intents WHERE backend = %(id)s"
+DELETE = "DELETE FROM backends WHERE id = %(id)s"
 MODIFIABLE = (
     "clustername", "host", "port", "username", "password_sealed", "ca_pem", "fingerprint",
     "drained", "offline", "public", "hypervisor",
@@ -120,6 +123,18 @@ class BackendStore:
         if row is None:
             raise ItemNotFound(f"Backend {id} not found")
         return from_row(row)
+
+    async def lock(self, id: int) -> Backend:
+        """The backend ``id``, locked against servers coming there; raises ItemNotFound."""
+        row = await self._tx.row(SELECT + " WHERE id = %(id)s FOR UPDATE", {"id": id})
+        if row is None:
+            raise ItemNotFound(f"Backend {id} not found")
+        return from_row(row)
+
+    async def delete(self, id: int) -> None:
+        """Remove a backend on which nothing is, with its jobs and reservations."""
+        for sql in (DELETE_RESERVATIONS, DELETE_INTENTS, DELETE):
+            await self._tx.run(sql, {"id": id})
 
     async def modify(self, id: int, changes: Mapping[str, Any]) -> None:
         """Set some of the columns in MODIFIABLE."""

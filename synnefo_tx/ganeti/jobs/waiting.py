@@ -42,21 +42,23 @@ class JobWaiting:
     clock: IReactorTime
     settings: Ganeti
 
-    async def latest(self, subject: str) -> list[str]:
+    async def _latest(self, subject: str, backend: int | None) -> list[str]:
         """The ids of a subject's latest intent, which may have ended already, and of all that have
         not."""
-        found = await intents_of(self.database, subject, LATEST_MAX)
+        intents = await intents_of(self.database, subject, LATEST_MAX)
+        found = [each for each in intents if backend in (None, each.backend)]
         return [each.id for rank, each in enumerate(found) if not rank or each.ended is None]
 
     async def until_ended(
-        self, subject: str, limit_seconds: float, progress: Progress
+        self, subject: str, limit_seconds: float, progress: Progress, backend: int | None = None
     ) -> list[Intent]:
-        """Wait for what was asked last about a subject, and all else about it; how it ended.
+        """Wait for what was asked last about a subject, and all else about it; how it ended. If a
+        backend is named, what was asked of that one.
 
         Raises ServiceUnavailable when something has not ended within the limit, which its own
         deadline will end all the same.
         """
-        wanted = await self.latest(subject)
+        wanted = await self._latest(subject, backend)
         begun = self.clock.seconds()
         looked = begun
         trouble = ""
