@@ -21,6 +21,7 @@ from synnefo_tx.compute.servers.commands import ServerList, ServerShow
 from synnefo_tx.compute.servers.inspect_commands import ServerInspect
 from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, ReconcileServers
 from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
+from synnefo_tx.identity.projects.change_commands import ProjectControl, ProjectModify
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, ResourceList, ResourceModify
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
@@ -44,7 +45,9 @@ COMMANDS: tuple[type[Command], ...] = (
     PoolList,
     PortInspect,
     PortList,
+    ProjectControl,
     ProjectList,
+    ProjectModify,
     ProjectShow,
     QuotaList,
     ReconcileResources,

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 from synnefo_tx.caller import Caller
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict
+from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import Entropy, new_password
 from synnefo_tx.identity.tokens.model import IssuedToken
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -131,6 +132,26 @@ class Users:
             raise email_taken(changes.email or "") from None
         return ChangedUser(user, password, token)
 
+    async def delete(self, identifier: str) -> User:
+        """Remove a user who was not accepted, with their system project; who it was.
+
+        Raises ItemNotFound, or Conflict for one who was accepted, owns a project, or has something
+        that is charged.
+        """
+        uuid = (await self.get(identifier)).uuid
+        async with self.database.transaction("user-delete") as tx:
+            projects = ProjectStore(tx)
+            await projects.lock_to_delete(uuid)
+            user = await UserStore(tx).lock(uuid)
+            if rules.is_accepted(user):
+                raise Conflict("Only users who were not accepted are deleted: see --set-inactive")
+            if await projects.count_owned(uuid):
+                raise Conflict("The user owns projects")
+            await UserStore(tx).delete(uuid)
+            if not await projects.delete_system(uuid):
+                raise Conflict("The user has things that are charged")
+        return user
+
     async def renew_password(self, identifier: str) -> str:
         """Give a user a password that is made up, and return it; ends all tokens."""
         changed = await self.modify(identifier, UserChanges(renew_password=True))
@@ -140,6 +161,11 @@ class Users:
         self, tx: Transaction, identifier: str, changes: UserChanges, hashed: str | None
     ) -> tuple[User, IssuedToken | None]:
         store = UserStore(tx)
+        if changes.default_project is not None:
+            # Projects are locked before users.
+            member = (await self.get(identifier)).uuid
+            if not await ProjectStore(tx).share_active(changes.default_project, member):
+                raise Conflict("The default project is an active one that the user is in")
         user = await store.lock(identifier)
         if changes.state is not None:
             user = rules.changed(user, changes.state, changes.reason)
@@ -149,6 +175,7 @@ class Users:
             email=user.email if changes.email is None else changes.email,
             is_admin=user.is_admin if changes.is_admin is None else changes.is_admin,
             groups=tuple(sorted(groups)),
+            default_project=changes.default_project or user.default_project,
         )
         await store.update(user)
         if hashed is not None:
