@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synnefo_tx.cli.command import Command
+from synnefo_tx.cli.completion import Completion
 from synnefo_tx.cli.schema import DbMigrate
 from synnefo_tx.compute.backends.commands import BackendAdd, BackendList, BackendRemove
 from synnefo_tx.compute.flavors.commands import (
@@ -23,7 +24,7 @@ from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, Re
 from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
 from synnefo_tx.identity.projects.change_commands import ProjectControl, ProjectModify
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
-from synnefo_tx.identity.quota.commands import QuotaList, ResourceList, ResourceModify
+from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
 
 COMMANDS: tuple[type[Command], ...] = (
@@ -32,6 +33,7 @@ COMMANDS: tuple[type[Command], ...] = (
     BackendModify,
     BackendRemove,
     BackendUpdateStatus,
+    Completion,
     DbMigrate,
     FlavorCreate,
     FlavorList,
@@ -50,6 +52,7 @@ COMMANDS: tuple[type[Command], ...] = (
     ProjectModify,
     ProjectShow,
     QuotaList,
+    QuotaVerify,
     ReconcileResources,
     ReconcileServers,
     ResourceList,

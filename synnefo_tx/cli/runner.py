@@ -72,7 +72,7 @@ def parser_of(commands: Sequence[type[Command]]) -> argparse.ArgumentParser:
             kind.name, parents=[common], help=about.splitlines()[0], description=about
         )
         command.arguments(each)
-        each.set_defaults(command=command)
+        each.set_defaults(command=command, parser=parser)
     return parser
 
 
