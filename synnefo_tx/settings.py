@@ -174,6 +174,30 @@ class Ganeti:
 
 
 @frozen(kw_only=True)
+class Eventd:
+    queue_folder: str = setting("/var/lib/ganeti/queue", "Ganeti's job queue on this node")
+    ssconf_folder: str = setting("/var/lib/ganeti", "Folder of Ganeti's ssconf files")
+    socket_folder: str = setting(
+        "/run/ganeti/socket", "Folder of Ganeti's query socket ganeti-query"
+    )
+    state_file: str = setting(
+        "", "File that remembers what was published; empty: eventd.json below SYNNEFO_HOME"
+    )
+    node_name: str = setting("", "This node's name in its cluster; empty: the host name")
+    check_seconds: float = setting(5.0, "Pause between looks at who is master")
+    save_seconds: float = setting(1.0, "Pause between writings of the state file")
+    history_seconds: float = setting(
+        3600.0, "Age up to which ended jobs are published at the first start, and by a new master"
+    )
+    query_limit_seconds: float = setting(5.0, "Longest wait for an instance's NICs and disks")
+    stop_limit_seconds: float = setting(10.0, "Longest wait for a confirm when stopping")
+    pending_max: int = setting(
+        20_000, "Changed jobs that are remembered; beyond, the queue is looked through again"
+    )
+    job_file_max_bytes: int = setting(4 * 1024 * 1024, "Largest job file that is read")
+
+
+@frozen(kw_only=True)
 class Demo:
     enabled: bool = setting(False, "Make demo users, flavors, images and an in-memory cluster")
 
@@ -194,6 +218,7 @@ class Settings:
     identity: Identity = Factory(Identity)
     compute: Compute = Factory(Compute)
     ganeti: Ganeti = Factory(Ganeti)
+    eventd: Eventd = Factory(Eventd)
     demo: Demo = Factory(Demo)
     log: Log = Factory(Log)
 
