@@ -198,6 +198,21 @@ class Eventd:
 
 
 @frozen(kw_only=True)
+class BrokerSettings:
+    urls: tuple[str, ...] = setting(
+        (), "amqp:// and amqps:// URLs of brokers that stand for each other; empty: no broker",
+        original="AMQP_HOSTS", secret=True,
+    )  # fmt: skip
+    exchange: str = setting("ganeti", "Exchange of news from clusters", original="EXCHANGE_GANETI")
+    ca_file: str = setting("", "PEM file of the brokers' authority; empty: the system's")
+    certificate_file: str = setting("", "PEM file of our certificate, for brokers that want one")
+    key_file: str = setting("", "PEM file of that certificate's key")
+    plain_allowed: bool = setting(False, "Use amqp:// to other machines too, without TLS")
+    heartbeat_seconds: int = setting(20, "Time between signs of life, which a broker may shorten")
+    prefetch: int = setting(64, "Messages of one queue that a process takes before it is done")
+
+
+@frozen(kw_only=True)
 class Demo:
     enabled: bool = setting(False, "Make demo users, flavors, images and an in-memory cluster")
 
@@ -218,6 +233,7 @@ class Settings:
     identity: Identity = Factory(Identity)
     compute: Compute = Factory(Compute)
     ganeti: Ganeti = Factory(Ganeti)
+    broker: BrokerSettings = Factory(BrokerSettings)
     eventd: Eventd = Factory(Eventd)
     demo: Demo = Factory(Demo)
     log: Log = Factory(Log)

@@ -34,7 +34,7 @@ class OptionsTests(SynchronousTestCase):
     def test_launch_files(self) -> None:
         """Every launch file makes an application."""
         files = sorted((ROOT / "tap").glob("*.tac"))
-        self.assertEqual(len(files), 4)
+        self.assertEqual(len(files), 5)
         for path in files:
             namespace: dict = {}
             exec(compile(path.read_text(), path, "exec"), namespace)

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -47,7 +47,7 @@ class _Query(Protocol):
         elif len(self._received) > ANSWER_MAX_BYTES:
             self._end(LuxiFailure("the answer is too long"))
 
-    def connectionLost(self, reason: Failure = Failure()) -> None:  # noqa: B008
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end(LuxiFailure("the connection was closed without an answer"))
 
     def _end(self, outcome: bytes | LuxiFailure) -> None:

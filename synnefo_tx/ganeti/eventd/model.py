@@ -7,10 +7,8 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from synnefo_tx.ganeti.broker.model import BODY_MAX_BYTES
 from synnefo_tx.ganeti.model import FINAL_STATUSES, Json
-
-BODY_MAX_BYTES = 1024 * 1024
-"""The largest body that brokers are asked to take."""
 
 Stamp = tuple[int, int]
 """Seconds since the epoch and microseconds, by the cluster's clock."""
@@ -90,12 +88,11 @@ def _encode(content: Json) -> bytes:
         raise BadJobFile(f"cannot be written as JSON: {error}") from None
 
 
-class NotWanted(Exception):
-    """No queue takes the message; the text says where it was to go."""
-
-
 class Publisher(Protocol):
     """Takes messages for good."""
 
     async def publish(self, routing_key: str, body: bytes) -> None:
-        """Returns when the broker has confirmed, however long that takes. Raises NotWanted."""
+        """Returns when the broker has confirmed, however long that takes.
+
+        Raises Unroutable when no queue takes the message.
+        """

@@ -14,9 +14,10 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from synnefo_tx.ganeti.broker.model import Unroutable
 from synnefo_tx.ganeti.eventd import files
 from synnefo_tx.ganeti.eventd.jobfile import announcements, with_details
-from synnefo_tx.ganeti.eventd.model import Announcement, BadJobFile, NotWanted, Publisher
+from synnefo_tx.ganeti.eventd.model import Announcement, BadJobFile, Publisher
 from synnefo_tx.ganeti.eventd.pending import Pending
 from synnefo_tx.ganeti.eventd.progress import BadState, Progress
 from synnefo_tx.ganeti.eventd.watch import QueueWatch
@@ -245,7 +246,7 @@ class EventSource(Service):
             return
         try:
             await self._edges.publisher.publish(key, announcement.body)
-        except NotWanted as error:
+        except Unroutable as error:
             self.log.warn("{key}: {error}", key=key, error=str(error))
             if len(self._unwanted) >= UNWANTED_MAX:
                 self._unwanted.clear()
