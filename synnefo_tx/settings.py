@@ -186,6 +186,7 @@ class Eventd:
     node_name: str = setting("", "This node's name in its cluster; empty: the host name")
     check_seconds: float = setting(5.0, "Pause between looks at who is master")
     save_seconds: float = setting(1.0, "Pause between writings of the state file")
+    retry_seconds: float = setting(5.0, "Pause before a message that failed is tried again")
     history_seconds: float = setting(
         3600.0, "Age up to which ended jobs are published at the first start, and by a new master"
     )

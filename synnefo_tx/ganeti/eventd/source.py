@@ -25,7 +25,6 @@ from synnefo_tx.ganeti.model import Json
 from synnefo_tx.settings import Eventd
 from synnefo_tx.timers import Periodic
 
-RETRY_SECONDS = 5.0
 UNWANTED_SECONDS = 60.0
 UNWANTED_MAX = 1000
 
@@ -274,7 +273,7 @@ class EventSource(Service):
     async def _pause(self) -> None:
         """Wait before something is tried again; stopping ends it with CancelledError."""
         if self.running:
-            self._pausing = deferLater(self._reactor, RETRY_SECONDS)
+            self._pausing = deferLater(self._reactor, self._settings.retry_seconds)
             try:
                 await self._pausing
             finally:
