@@ -187,6 +187,9 @@ class Eventd:
     check_seconds: float = setting(5.0, "Pause between looks at who is master")
     save_seconds: float = setting(1.0, "Pause between writings of the state file")
     retry_seconds: float = setting(5.0, "Pause before a message that failed is tried again")
+    unwanted_seconds: float = setting(
+        60.0, "Pause before a message goes again where no queue took one"
+    )
     history_seconds: float = setting(
         3600.0, "Age up to which ended jobs are published at the first start, and by a new master"
     )

@@ -24,7 +24,7 @@ HEARTBEAT_KEY = "eventd.heartbeat"
 CLUSTER_KEY = "ganeti.event.cluster"
 PREFIX_MAX_CHARACTERS = 64
 ID_MAX_CHARACTERS = 100
-TIME_MAX_SECONDS = 2**40
+TIME_MAX_SECONDS = 253_402_300_799  # the last second of the year 9999
 
 
 def read_job(content: bytes) -> Job:
@@ -83,7 +83,7 @@ def _op(document: Any) -> Op:
 
 def _stamp(value: Any) -> Stamp | None:
     match value:
-        case [int(seconds), int(micros)] if 0 <= seconds < TIME_MAX_SECONDS:
+        case [int(seconds), int(micros)] if 0 <= seconds <= TIME_MAX_SECONDS:
             return int(seconds), min(max(int(micros), 0), 999_999)
     return None
 

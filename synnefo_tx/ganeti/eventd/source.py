@@ -25,7 +25,6 @@ from synnefo_tx.ganeti.model import Json
 from synnefo_tx.settings import Eventd
 from synnefo_tx.timers import Periodic
 
-UNWANTED_SECONDS = 60.0
 UNWANTED_MAX = 1000
 
 
@@ -68,6 +67,7 @@ class EventSource(Service):
         self._master = False
         self._was_other = False
         self._unwanted: dict[str, float] = {}
+        self._probes: dict[str, Deferred[None]] = {}
         self._idle: Deferred[None] | None = None
         self._pausing: Deferred[None] | None = None
         self._working: Deferred[None] | None = None
@@ -88,6 +88,8 @@ class EventSource(Service):
         self._wake_up()
         if self._pausing is not None:
             self._pausing.cancel()
+        for probing in list(self._probes.values()):
+            probing.cancel()
         working, self._working = self._working, None
         if working is not None:
             await working.addTimeout(self._settings.stop_limit_seconds, self._reactor)
@@ -210,7 +212,7 @@ class EventSource(Service):
             limit = self._settings.job_file_max_bytes
             filed = await self._thread(files.read_filed, self._queue, job_id, limit)
             if filed is not None:
-                await self._publish(filed, node.cluster)
+                await self._announce(filed, node.cluster)
         except (BadJobFile, OSError) as error:
             self.log.error("job {job}: {error}", job=job_id, error=str(error))
             return
@@ -224,7 +226,7 @@ class EventSource(Service):
         if filed is None or filed.archived:
             self._gone(job_id)
 
-    async def _publish(self, filed: files.Filed, cluster: str) -> None:
+    async def _announce(self, filed: files.Filed, cluster: str) -> None:
         job = filed.job
         for each in self._progress.news(job, announcements(job, cluster)):
             await self._send(await self._complete(each))
@@ -238,18 +240,35 @@ class EventSource(Service):
             )
 
     async def _send(self, announcement: Announcement) -> None:
-        """Have a message confirmed. What no queue takes (an instance that is not ours may have a
-        dash in its name) is not tried again at once: the others would wait for it."""
+        """Have a message confirmed, or find that no queue takes it.
+
+        An instance that is nobody's may have a dash in its name, and finding out takes the
+        publisher some time. So it is waited for once; then now and then, beside the others.
+        """
         key = announcement.routing_key
-        if self._reactor.seconds() < self._unwanted.get(key, 0):
-            return
+        if key not in self._unwanted:
+            await self._publish(key, announcement.body)
+        elif self._reactor.seconds() >= self._unwanted[key] and key not in self._probes:
+            self._unwanted[key] = self._reactor.seconds() + self._settings.unwanted_seconds
+            probing = Deferred.fromCoroutine(self._publish(key, announcement.body))
+            self._probes[key] = probing
+            probing.addErrback(self._probe_failed, key)
+            probing.addBoth(lambda _: self._probes.pop(key, None))
+
+    async def _publish(self, key: str, body: bytes) -> None:
         try:
-            await self._edges.publisher.publish(key, announcement.body)
+            await self._edges.publisher.publish(key, body)
         except Unroutable as error:
             self.log.warn("{key}: {error}", key=key, error=str(error))
             if len(self._unwanted) >= UNWANTED_MAX:
                 self._unwanted.clear()
-            self._unwanted[key] = self._reactor.seconds() + UNWANTED_SECONDS
+            self._unwanted[key] = self._reactor.seconds() + self._settings.unwanted_seconds
+        else:
+            self._unwanted.pop(key, None)
+
+    def _probe_failed(self, failure: Failure, key: str) -> None:
+        if not failure.check(CancelledError):
+            self.log.warn("{key}: {error}", key=key, error=repr(failure.value))
 
     async def _complete(self, announcement: Announcement) -> Announcement:
         if not announcement.wants_details:

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from twisted.application.service import Application, IServiceCollection
+from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.logger import globalLogBeginner
 
@@ -41,10 +41,10 @@ def main(given: str, state_file: str, broker_file: str) -> None:
     details = LuxiDetails(socket, settings.query_limit_seconds, reactor)
     edges = Edges(FilePublisher(broker_file), details, settings.node_name, reactor)
     source = EventSource(settings, Path(state_file), edges)
-    application = Application("eventd")
-    source.setServiceParent(IServiceCollection(application))
-    reactor.callWhenRunning(source.startService)
-    reactor.addSystemEventTrigger("before", "shutdown", source.stopService)
+    process = MultiService()
+    source.setServiceParent(process)
+    reactor.callWhenRunning(process.startService)
+    reactor.addSystemEventTrigger("before", "shutdown", process.stopService)
     reactor.run()
 
 

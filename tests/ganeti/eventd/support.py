@@ -26,10 +26,12 @@ class HandBroker:
         self.confirmed, self.asked = [], []
         self.away = False
         self.unwanted, self.failures = set(), 0
-        self._back = []
+        self.hang, self._back = set(), []
 
     async def publish(self, routing_key, body):
         self.asked.append(routing_key)
+        if routing_key in self.hang:
+            await Deferred()
         if routing_key in self.unwanted:
             raise Unroutable(f"no queue for {routing_key}")
         if self.failures:

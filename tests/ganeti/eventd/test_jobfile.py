@@ -10,6 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.ganeti.eventd.jobfile import announcements, read_job
 from synnefo_tx.ganeti.eventd.model import BODY_MAX_BYTES, BadJobFile
+from synnefo_tx.ganeti.messages import (
+    ClusterStatus,
+    NetworkStatus,
+    OpStatus,
+    OtherMessage,
+    parse,
+)
 from tests.ganeti.eventd.samples import CLUSTER, altered, job, real
 
 STATUSES = ["queued", "waiting", "canceling", "running", "success", "error", "canceled"]
@@ -192,6 +199,29 @@ class OtherFamilyTests(SynchronousTestCase):
         self.assertEqual(bodies, [bodies[0]] * 3)
         real_tag = json.loads(real("heartbeat"))["ops"][0]["input"] | {"dry_run": False}
         self.assertEqual(told(altered("heartbeat", input=real_tag)), [])
+
+
+class ReadingTests(SynchronousTestCase):
+    """Who reads the messages reads in them what the files say."""
+
+    def test_instance(self):
+        """An instance's job: who asked for it, how it ended and why."""
+        (only,) = told(real("create"))
+        event = parse(only.body)
+        self.assertIsInstance(event, OpStatus)
+        self.assertEqual(
+            (event.cluster, event.instance, event.job_id, event.status, event.intent),
+            (CLUSTER, "snf-42", 5, "success", "11112222-3333-4444-5555-666677778888"),
+        )
+        (failed,) = told(real("create_failed"))
+        self.assertIn("Could not add os", parse(failed.body).error)
+
+    def test_others(self):
+        """Networks, the cluster, and a sign of life."""
+        kinds = [type(parse(told(real(name))[0].body)) for name in ("connect", "cluster", "tags")]
+        self.assertEqual(kinds, [NetworkStatus, ClusterStatus, OpStatus])
+        (beat,) = told(real("heartbeat"))
+        self.assertEqual(parse(beat.body), OtherMessage("eventd-heartbeat"))
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)

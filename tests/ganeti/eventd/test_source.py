@@ -61,6 +61,31 @@ class NewsTests(SourceTestCase):
         await self.seen((4, "success"))
         self.assertEqual(self.broker.asked.count("ganeti.web.event.op"), 1)
 
+    async def test_slow_refusal(self):
+        """While the broker looks whether anybody wants a message by now, others are told."""
+        self.broker.unwanted = {"ganeti.web.event.op"}
+        self.source(unwanted_seconds=0.0)
+        self.node.write(1, job(1, at=self.now, instance="web-1"))
+        await self.waiting(1)
+        self.broker.hang = {"ganeti.web.event.op"}
+        self.node.write(2, job(2, at=self.now, instance="web-1"))
+        self.node.write(3, job(3, at=self.now, instance="web-1"))
+        self.node.write(4, job(4, at=self.now))
+        await self.seen((4, "success"))
+        self.assertEqual(self.broker.asked.count("ganeti.web.event.op"), 2)
+
+    async def test_wanted_later(self):
+        """Once a queue takes the messages, they are told as others."""
+        self.broker.unwanted = {"ganeti.web.event.op"}
+        self.source(unwanted_seconds=0.0)
+        self.node.write(1, job(1, at=self.now, instance="web-1"))
+        await self.waiting(1)
+        self.broker.unwanted.clear()
+        self.node.write(2, job(2, at=self.now, instance="web-1"))
+        await self.seen((2, "success"))
+        self.node.write(3, job(3, at=self.now, instance="web-1"))
+        await self.seen((2, "success"), (3, "success"))
+
     async def test_broken_connection(self):
         """A message that was not confirmed is published again."""
         self.broker.failures = 2
@@ -262,9 +287,13 @@ class WatchTests(SourceTestCase):
         self.source()
         self.node.write(1, job(1, at=self.now))
         await self.seen((1, "success"))
+        self.flood()
+        self.node.write(2, job(2, at=self.now))
+        await self.seen((1, "success"), (2, "success"))
+
+    def flood(self):
+        """Cause more events at once than the kernel keeps."""
         limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
         names = [str(self.node.queue / f"x{each}") for each in range(2)]
         for turn in range(limit + 10):
             os.close(os.open(names[turn % 2], os.O_WRONLY | os.O_CREAT))
-        self.node.write(2, job(2, at=self.now))
-        await self.seen((1, "success"), (2, "success"))
