@@ -195,6 +195,9 @@ class Eventd:
     )
     query_limit_seconds: float = setting(5.0, "Longest wait for an instance's NICs and disks")
     stop_limit_seconds: float = setting(10.0, "Longest wait for a confirm when stopping")
+    monitor_limit_seconds: float = setting(
+        10.0, "Longest wait of snf-progress-monitor for confirms at the end"
+    )
     pending_max: int = setting(
         20_000, "Changed jobs that are remembered; beyond, the queue is looked through again"
     )

@@ -162,7 +162,7 @@ def _of_instance(plain: Announcement, op: Op) -> Announcement | None:
         "tags": fields.tags(op.opcode, op.input),
         "job_fields": fields.of_instance(op.opcode, op.status, op.input),
     }
-    typed = _typed(plain, _key(name, "op"), "ganeti-op-status", extra)
+    typed = _typed(plain, routing_key(name, "op"), "ganeti-op-status", extra)
     return typed and evolve(typed, wants_details=fields.wants_details(op.opcode, op.status))
 
 
@@ -171,7 +171,7 @@ def _of_network(plain: Announcement, op: Op) -> Announcement | None:
     if not isinstance(name, str):
         return None
     extra = {"network": name, "job_fields": fields.of_network(op.input)}
-    return _typed(plain, _key(name, "network"), "ganeti-network-status", extra)
+    return _typed(plain, routing_key(name, "network"), "ganeti-network-status", extra)
 
 
 def _of_tags(plain: Announcement, job: Job, op: Op) -> Announcement | None:
@@ -189,7 +189,7 @@ def _of_tags(plain: Announcement, job: Job, op: Op) -> Announcement | None:
         "tags": fields.tags(op.opcode, op.input),
         "job_fields": {"dry_run": op.input.get("dry_run")},
     }
-    return _typed(plain, _key(name, "op"), "ganeti-op-status", extra)
+    return _typed(plain, routing_key(name, "op"), "ganeti-op-status", extra)
 
 
 def _heartbeat(plain: Announcement, job: Job, op: Op) -> Announcement | None:
@@ -208,7 +208,7 @@ def _typed(plain: Announcement, key: str | None, kind: str, extra: Json) -> Anno
     return evolve(plain, routing_key=key, content={"type": kind, **plain.content, **extra})
 
 
-def _key(name: str, subject: str) -> str | None:
+def routing_key(name: str, subject: str) -> str | None:
     """The routing key for an object, None for an object that cannot be ours (§6)."""
     prefix, dash, _ = name.partition("-")
     if not dash or not prefix or len(prefix) > PREFIX_MAX_CHARACTERS:

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SkipTest
 
 from synnefo_tx.ganeti import requests
@@ -17,7 +18,7 @@ from synnefo_tx.ganeti.broker.topology import Topology, declare, prefix_of
 from synnefo_tx.ganeti.requests import NicSpec
 from tests.acceptance import rabbitmq
 from tests.acceptance.ganeti import test_real_cluster
-from tests.support.processes import Twistd, until
+from tests.support.processes import BIN, Twistd, until
 
 reactor = test_real_cluster.reactor
 MESSAGE_LIMIT_SECONDS = 60.0
@@ -254,3 +255,24 @@ class RestartTests(EventdCase):
         await self.connect()
         message = await self.ended(job_id)
         self.assertEqual((message["status"], message["intent"]), ("success", intent))
+
+
+class ProgressTests(EventdCase):
+    async def test_progress(self):
+        """What an installer writes reaches the progress queue, and the program says so."""
+        await self.connect()
+        name = self.name("vm")
+        content = b'{"type": "image-copy-progress", "progress": 50.5}{"type": "image-info"}\n'
+        out, err, code = await getProcessOutputAndValue(
+            str(BIN / "snf-progress-monitor"),
+            [name],
+            env={**os.environ, **self.eventd.environ},
+            reactor=reactor,
+            stdinBytes=content,
+        )
+        self.assertEqual((out, err, code), (b"", b"", 0))
+        await self.take(f"{self.topology.prefix}-events-progress")
+        self.assertEqual(
+            [each["type"] for each in self.told], ["image-copy-progress", "image-info"]
+        )
+        self.assertEqual({each["instance"] for each in self.told}, {name})

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from synnefo_tx.ganeti.eventd import luxi
 from synnefo_tx.ganeti.eventd.instance import FIELDS, Unusable, details
+from tests.support.processes import until
 
 ROW = {
     "name": "snf-42",
@@ -161,7 +162,6 @@ class LuxiTests(TestCase):
 
     async def tearDown(self):
         """Nothing stays connected."""
-        from tests.support.processes import until
 
         async def closed():
             return not self.socket.open
