@@ -61,7 +61,11 @@ class KillTests(TestCase):
         if child is None:
             return None
         child.process.signalProcess(signal)
-        return await child.ended
+        killing = reactor.callLater(LIMIT_SECONDS, child.process.signalProcess, "KILL")
+        code = await child.ended
+        if killing.active():
+            killing.cancel()
+        return code
 
     def told(self):
         """What the broker has: how often each status of each job."""
@@ -101,6 +105,9 @@ class KillTests(TestCase):
             self.start()
         await changing
         await self.until_told(*((1000 + each, "success") for each in range(JOBS)))
+        # A process that has only just begun does not yet handle the signal.
+        self.node.write(550, job(550, at=self.now))
+        await self.until_told((550, "success"))
         self.assertEqual(await self.end("TERM"), 0)
         told = self.told()
         self.assertEqual([number for number, _ in told if number < 500], [])
