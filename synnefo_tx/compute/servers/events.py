@@ -6,6 +6,8 @@ server is locked, the transition decided, the intent ended, quota settled, addre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.logger import Logger
 
 from synnefo_tx.compute import charges
@@ -58,6 +60,33 @@ class ServerEvents:
                 self.log.warn("news of {instance}, which is not there", instance=news.instance)
                 return
             await self._apply_to(tx, server, news)
+
+    async def apply_progress(self, news: Sequence[JobNews]) -> None:
+        """Apply news of several jobs that have not ended, in one transaction.
+
+        The servers are locked in the order of their numbers.
+        """
+        named: dict[int, list[JobNews]] = {}
+        for each in news:
+            id = server_id(each.instance, self._backend_prefix)
+            if id is not None:
+                named.setdefault(id, []).append(each)
+        async with self._database.transaction("server-progress") as tx:
+            servers = await ServerStore(tx).lock_all(list(named))
+            told: list[JobNews] = []
+            statuses: dict[int, str] = {}
+            for server in servers:
+                for each in named[server.id]:
+                    if server.backend != each.backend:
+                        continue
+                    told.append(each)
+                    outcome = lifecycle.on_job(server, each)
+                    if not isinstance(outcome, Ignored):
+                        statuses[server.id] = outcome.job_status
+            if told:
+                await JobStore(tx).record_statuses(told)
+            if statuses:
+                await ServerStore(tx).set_job_statuses(statuses)
 
     async def _apply_to(self, tx: Transaction, server: Server, news: JobNews) -> None:
         if news.intent is not None:
