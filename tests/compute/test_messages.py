@@ -7,11 +7,13 @@ import random
 import time
 
 from synnefo_tx.compute.servers.store import diagnostics
+from synnefo_tx.ganeti.broker.model import Message, Outcome
 from synnefo_tx.ganeti.jobs.store import open_intents
 from synnefo_tx.ganeti.memory import Fault, JobFault
 from synnefo_tx.ganeti.messages import MalformedMessage, parse
 from tests.compute.message_support import MessageTestCase
-from tests.support.cloud import JOB_SECONDS
+from tests.support.cloud import JOB_SECONDS, CloudHttpTestCase
+from tests.support.database import TestServer
 from tests.support.news import body, message
 
 MUTATED = 1000
@@ -202,6 +204,85 @@ class JobTests(MessageTestCase):
                 return
             await self.pause(0.02)
         self.fail("the figures are the old ones")
+
+
+class OutageTests(MessageTestCase):
+    """The database or the broker is away."""
+
+    def cut_database(self):
+        """No connection lives, and none can be made."""
+        server = TestServer.get()
+        name = self.url.split("@/")[1].split("?")[0]
+        server.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        server.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        return lambda: server.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+
+    async def test_database(self):
+        """While the database is away messages wait; afterwards they are applied, none is dead."""
+        id = await self.built()
+        restore = self.cut_database()
+        self.addCleanup(restore)
+        stop = body(message("alpha", f"snf-{id}", "OP_INSTANCE_SHUTDOWN", "success", 900))
+        await self.publish(b"no message", stop, stop)
+        self.assertGreater(self.consumer.counts[Outcome.LATER], 0)
+        self.assertGreater(self.consumer.in_flight, 0)
+        restore()
+        await self.until(lambda: self.consumer.in_flight == 0)
+        self.assertEqual(await self.operstate(id), "STOPPED")
+        await self.assert_rests(dead=1)
+        # The driver lets refused connections reach the reactor's log.
+        self.flushLoggedErrors()
+
+    async def test_broker(self):
+        """Messages that wait while no consumer is connected are applied when one is again."""
+        id = await self.built()
+        topology = self.app.broker.topology
+        await self.consumer.stopService()
+        link = await self.broker.connect()
+        stop = message("alpha", f"snf-{id}", "OP_INSTANCE_SHUTDOWN", "success", 900)
+        key = topology.keys[f"{topology.prefix}-events-op"]
+        await link.publish(Message(topology.exchange, key, body(stop)))
+        self.assertEqual(await self.operstate(id), "STARTED")
+        self.consumer.startService()
+        await self.until(lambda: self.consumer.session.connected and not self.consumer.in_flight)
+        for _ in range(200):
+            if await self.operstate(id) == "STOPPED":
+                return
+            await self.pause(0.01)
+        self.fail("the message is not applied")
+
+
+class OperationTests(MessageTestCase, CloudHttpTestCase):
+    """What operators see."""
+
+    async def metric(self, name):
+        text = (await self.request("GET", "/metrics", token=None)).body.decode()
+        [line] = [each for each in text.splitlines() if each.startswith(name + " ")]
+        return float(line.rpartition(" ")[2])
+
+    async def test_metrics(self):
+        """Connection, messages in hand, the age of the last, and what became of them."""
+        await self.publish(b"no message", body(message("x", "snf-1", "OP_INSTANCE_REBOOT",
+                           "success", 1)))  # fmt: skip
+        self.assertEqual(await self.metric("synnefo_broker_connected"), 1)
+        self.assertEqual(await self.metric("synnefo_broker_in_flight"), 0)
+        self.assertLess(await self.metric("synnefo_broker_last_message_seconds"), 30)
+        dead = 'synnefo_broker_messages{outcome="dead-lettered"}'
+        ignored = 'synnefo_broker_messages{outcome="ignored"}'
+        self.assertEqual((await self.metric(dead), await self.metric(ignored)), (1, 1))
+
+    async def test_health(self):
+        """The broker is a part of the process's health."""
+        answer = await self.request("GET", "/health", token=None)
+        self.assertEqual((answer.status, answer.json["parts"]["broker"]["ok"]), (200, True))
+        self.broker.stop()
+        answer = await self.request("GET", "/health", token=None)
+        self.assertEqual((answer.status, answer.json["parts"]["broker"]["ok"]), (503, False))
+        await self.consumer.stopService()
+        answer = await self.request("GET", "/health", token=None)
+        self.assertEqual(answer.json["parts"]["broker"]["ok"], True)
 
 
 class BuildTests(MessageTestCase):
