@@ -6,6 +6,7 @@ import random
 
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 
 from synnefo_tx.ganeti.broker.memory import MemoryBroker
@@ -15,7 +16,9 @@ from synnefo_tx.ganeti.jobs.store import open_intents
 from tests.support.cloud import JOB_SECONDS, CloudTestCase
 from tests.support.news import body, messages_of
 
-WAIT_STEPS = 1000
+WAIT_STEPS = 5000
+WAIT_SECONDS = 25.0
+WINDOW = 500
 
 
 class MessageTestCase(CloudTestCase):
@@ -30,7 +33,7 @@ class MessageTestCase(CloudTestCase):
     shuffled = False
 
     async def setUp(self) -> None:
-        self.broker = MemoryBroker(reactor)
+        self.broker = self.make_broker()
         await super().setUp()
         self.told: dict[int, set[str]] = {}
         self.chance = random.Random(7)
@@ -39,6 +42,14 @@ class MessageTestCase(CloudTestCase):
         self.addCleanup(self.consumer.stopService)
         await self.until(lambda: self.consumer.session.connected)
 
+    def make_broker(self):
+        """The broker of this cloud."""
+        return MemoryBroker(reactor)
+
+    async def length(self, queue: str) -> int:
+        """How many messages wait in a queue."""
+        return self.broker.length(queue)
+
     def edges(self):
         return evolve(super().edges(), broker=self.broker)
 
@@ -46,7 +57,7 @@ class MessageTestCase(CloudTestCase):
         for _ in range(WAIT_STEPS):
             if condition():
                 return
-            await deferLater(reactor, 0.005)
+            await deferLater(reactor, WAIT_SECONDS / WAIT_STEPS)
         raise AssertionError("it does not come true")
 
     async def pause(self, seconds: float) -> None:
@@ -59,8 +70,10 @@ class MessageTestCase(CloudTestCase):
         key = topology.keys[f"{topology.prefix}-events-{kind}"]
         before = self.consumer.counts.total()
         link = await self.broker.connect()
-        for each in bodies:
-            await link.publish(Message(topology.exchange, key, each))
+        for at in range(0, len(bodies), WINDOW):
+            window = bodies[at : at + WINDOW]
+            messages = [Message(topology.exchange, key, each) for each in window]
+            await gatherResults([link.publish(each) for each in messages])
         await link.close()
         await self.until(lambda: self.consumer.counts.total() >= before + len(bodies))
 
@@ -99,6 +112,7 @@ class MessageTestCase(CloudTestCase):
         """Nothing waits or is unsettled, so many messages are dead, usage is exact."""
         self.assertEqual(self.consumer.in_flight, 0)
         queues = self.app.broker.topology.keys
-        self.assertEqual(sum(self.broker.length(each) for each in queues), 0)
-        self.assertEqual(sum(self.broker.length(each + DEAD) for each in queues), dead)
+        for each in queues:
+            self.assertEqual(await self.length(each), 0)
+        self.assertEqual(sum([await self.length(each + DEAD) for each in queues]), dead)
         await self.assert_exact()
