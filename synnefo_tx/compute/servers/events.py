@@ -16,7 +16,7 @@ from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.ports.store import PortStore
 from synnefo_tx.compute.servers import lifecycle
 from synnefo_tx.compute.servers.lifecycle import Changes, Ignored
-from synnefo_tx.compute.servers.model import Server
+from synnefo_tx.compute.servers.model import Server, Volume
 from synnefo_tx.compute.servers.parameters import Parameters
 from synnefo_tx.compute.servers.store import ServerStore
 from synnefo_tx.db.pool import Database, Transaction
@@ -118,8 +118,8 @@ class ServerEvents:
     ) -> None:
         """Carry out a transition of a locked server, and charge what it comes to."""
         store = ServerStore(tx)
-        before = await self._counted(tx, server)
-        await store.change(
+        gone = await store.volumes(server.id) if changes.volumes == "DELETED" else ()
+        after = await store.change(
             server.id,
             {
                 "operstate": changes.operstate,
@@ -140,12 +140,15 @@ class ServerEvents:
             await self._parameters.end_of_server(tx, server.id)
         if changes.destroyed:
             await self._ports.release(tx, server.id)
-        after_server = await store.lock(server.id)
-        after = await self._counted(tx, after_server) if after_server is not None else {}
-        deltas = charges.difference(after, before)
+        deltas = await self._deltas(tx, server, after, gone)
         await self._quota.settle_change(tx, intent or "", server.userid, server.project, deltas)
 
-    async def _counted(self, tx: Transaction, server: Server) -> dict[str, int]:
-        flavor = await FlavorStore(tx).get(server.flavor)
-        volumes = await ServerStore(tx).volumes(server.id)
-        return charges.total(charges.of_server(server, flavor), charges.of_volumes(volumes))
+    async def _deltas(
+        self, tx: Transaction, before: Server, after: Server, gone: Sequence[Volume]
+    ) -> dict[str, int]:
+        """What a transition charges; only volumes that went count, the others stay as they are."""
+        flavors = FlavorStore(tx)
+        flavor = await flavors.get(before.flavor)
+        other = flavor if after.flavor == before.flavor else await flavors.get(after.flavor)
+        counted = charges.total(charges.of_server(before, flavor), charges.of_volumes(gone))
+        return charges.difference(charges.of_server(after, other), counted)

@@ -66,8 +66,8 @@ UPDATE servers SET task = %(task)s, task_intent = %(intent)s, task_flavor = %(fl
  job_status = 'queued', updated = synnefo_now() WHERE id = %(id)s
 """
 SET_TASK_FLAVOR = "UPDATE servers SET task_flavor = %(flavor)s WHERE id = %(id)s"
-CHANGE = """
-UPDATE servers SET operstate = %(operstate)s, deleted = %(destroyed)s,
+CHANGE = f"""
+UPDATE servers s SET operstate = %(operstate)s, deleted = %(destroyed)s,
  flavor = CASE WHEN %(take_flavor)s THEN coalesce(task_flavor, flavor) ELSE flavor END,
  task = CASE WHEN %(task_ended)s THEN '' ELSE task END,
  task_intent = CASE WHEN %(task_ended)s THEN NULL ELSE task_intent END,
@@ -77,6 +77,7 @@ UPDATE servers SET operstate = %(operstate)s, deleted = %(destroyed)s,
  updated = synnefo_now(),
  state_changed = synnefo_now()
 WHERE id = %(id)s
+RETURNING {COLUMNS}
 """
 SET_JOB_STATUS = """
 UPDATE servers SET job_status = %(job_status)s, updated = synnefo_now()
@@ -270,9 +271,9 @@ class ServerStore:
         """Name the flavor that the next change takes over."""
         await self._tx.run(SET_TASK_FLAVOR, {"id": id, "flavor": flavor})
 
-    async def change(self, id: int, values: Mapping[str, Any]) -> None:
-        """Apply a transition."""
-        await self._tx.run(CHANGE, {**values, "id": id})
+    async def change(self, id: int, values: Mapping[str, Any]) -> Server:
+        """Apply a transition to a server that is there; what it is then."""
+        return from_row((await self._tx.rows(CHANGE, {**values, "id": id}))[0])
 
     async def set_job_status(self, id: int, job_status: str) -> None:
         """Note how far the task's job is."""
