@@ -315,8 +315,10 @@ class BuildTests(MessageTestCase):
             id, type="image-helper", subtype="task-start", task="FixPartitionTable", stderr="log"
         )
         error = self.from_image(id, type="image-error", messages=["no", "space"], microseconds=5)
+        before = (await self.server(id)).updated
         await self.publish(report, report, error, kind="progress")
         await self.publish(report, self.from_image(99999, type="image-error"), kind="progress")
+        self.assertGreater((await self.server(id)).updated, before)
         rows = await diagnostics(self.database, id)
         self.assertEqual(
             [row[:4] for row in rows],

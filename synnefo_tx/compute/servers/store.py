@@ -105,13 +105,17 @@ INSERT_DIAGNOSTIC = """
 INSERT INTO server_diagnostics (server, level, source, message, created)
 VALUES (%(server)s, %(level)s, %(source)s, %(message)s, synnefo_now())
 """
-# A report that comes twice is the same report.
+# A report that comes twice is the same report. The server's row changes with what its document shows.
 INSERT_REPORT = """
-INSERT INTO server_diagnostics (server, level, source, message, details, created)
-SELECT id, %(level)s, %(source)s, %(message)s, %(details)s, %(created)s FROM servers
-WHERE id = %(server)s AND NOT deleted AND NOT EXISTS (
-    SELECT FROM server_diagnostics WHERE server = %(server)s AND created = %(created)s
-     AND source = %(source)s AND message = %(message)s)
+WITH told AS (
+    INSERT INTO server_diagnostics (server, level, source, message, details, created)
+    SELECT id, %(level)s, %(source)s, %(message)s, %(details)s, %(created)s FROM servers
+    WHERE id = %(server)s AND NOT deleted AND NOT EXISTS (
+        SELECT FROM server_diagnostics WHERE server = %(server)s AND created = %(created)s
+         AND source = %(source)s AND message = %(message)s)
+    RETURNING server
+)
+UPDATE servers SET updated = synnefo_now() FROM told WHERE id = told.server
 """
 INSERT_VOLUME = """
 INSERT INTO volumes (name, userid, project, size_gib, volume_type, status, server, index, source,
