@@ -35,6 +35,7 @@ USER, PASSWORD = "synnefo", "testbed-secret"
 START_LIMIT_SECONDS = 120
 STOP_LIMIT_SECONDS = 60
 POLICY = Path("/usr/sbin/policy-rc.d")
+GROUP = HOME / "group"
 
 BinaryFolder = Path("/usr/lib/rabbitmq/bin")
 
@@ -178,40 +179,50 @@ def start() -> RealBroker:
     if not (HOME / "rabbitmq.conf").exists():
         prepare()
     with (HOME / "log" / "start").open("ab") as log:
-        subprocess.Popen(
+        # A session of its own: its process group is known by its leader.
+        process = subprocess.Popen(
             [str(BinaryFolder / "rabbitmq-server")],
             env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True, cwd=HOME,
         )  # fmt: skip
+    GROUP.write_text(str(process.pid))
     give_up = time.monotonic() + START_LIMIT_SECONDS
     while not (HOME / "pid").exists():
-        if time.monotonic() > give_up:
-            raise RabbitFailed(f"the node does not start; see {HOME}/log")
-        time.sleep(0.2)
+        if process.poll() is not None or time.monotonic() > give_up:
+            raise RabbitFailed(f"the node does not start; see {HOME}/log/start")
+        time.sleep(0.1)
     control("await_startup", "--timeout", str(START_LIMIT_SECONDS), limit_seconds=150)
     return RealBroker(PLAIN_PORT, TLS_PORT, USER, PASSWORD, str(HOME / "ca.pem"))
 
 
-def running() -> int | None:
-    """The node's process, if it runs."""
+def running() -> list[int]:
+    """The node's processes that live."""
     try:
-        number = int((HOME / "pid").read_text())
-        os.kill(number, 0)
+        group = int(GROUP.read_text())
     except (OSError, ValueError):
-        return None
-    return number
+        return []
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            # State, parent, process group: see proc(5).
+            if int(fields[2]) == group and fields[0] not in "ZX":
+                found.append(int(entry.name))
+    return found
 
 
 def stop(*, kill: bool = False) -> None:
     """Stop the node, in good order unless ``kill``; what it holds stays."""
-    number = running()
-    if number is not None:
-        os.kill(number, signal.SIGKILL if kill else signal.SIGTERM)
-        give_up = time.monotonic() + STOP_LIMIT_SECONDS
-        while running() is not None:
-            if time.monotonic() > give_up:
-                os.kill(number, signal.SIGKILL)
-            time.sleep(0.1)
+    give_up = time.monotonic() + STOP_LIMIT_SECONDS
+    if running():
+        os.killpg(int(GROUP.read_text()), signal.SIGKILL if kill else signal.SIGTERM)
+    while running():
+        if time.monotonic() > give_up:
+            os.killpg(int(GROUP.read_text()), signal.SIGKILL)
+        time.sleep(0.1)
     (HOME / "pid").unlink(missing_ok=True)
 
 

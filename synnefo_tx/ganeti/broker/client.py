@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import (
@@ -99,7 +99,8 @@ class AmqpBroker:
         limit = self._limits.connect_seconds
         try:
             link = await opening.addTimeout(limit, self._reactor)
-        except TimeoutError:
+        except (TimeoutError, ConnectingCancelledError):
+            # The second is what a connection raises that is given up before it is there.
             raise BrokerLost(f"{address}: no connection within {limit} s") from None
         except (ConnectError, DNSLookupError, OSError) as error:
             raise BrokerLost(f"{address}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from attrs import field, frozen
@@ -35,6 +36,15 @@ class Unroutable(BrokerFailure):
 
 class NotTaken(BrokerFailure):
     """The broker could not take responsibility for a message, and said so."""
+
+
+class Outcome(Enum):
+    """What became of a message that was taken from a queue."""
+
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    DEAD = "dead-lettered"
+    LATER = "postponed"
 
 
 @frozen

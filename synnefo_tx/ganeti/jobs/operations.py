@@ -7,7 +7,7 @@ still in RAPI's own queue would not be found, so absence counts only in two look
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -30,7 +30,11 @@ NOW = "SELECT synnefo_now()"
 class Subscriber(Protocol):
     """Who is told about the jobs of a kind of subject (``server``, ``network``)."""
 
-    async def apply(self, news: JobNews) -> None: ...
+    async def apply(self, news: JobNews) -> None:
+        """Apply news of a job."""
+
+    async def apply_progress(self, news: Sequence[JobNews]) -> None:
+        """Apply news that are not final and have intents, of different jobs, all at once."""
 
 
 class Clusters(Protocol):
@@ -167,6 +171,15 @@ class Jobs:
     async def apply(self, subject: str, news: JobNews) -> None:
         """Give news to the subscriber of ``subject``."""
         await self._subscribers[subject.split(":", 1)[0]].apply(news)
+
+    async def apply_progress(self, told: Iterable[tuple[str, JobNews]]) -> None:
+        """Give news that are not final, with their subjects, to the subscribers; one transaction
+        for each kind of subject."""
+        kinds: dict[str, list[JobNews]] = {}
+        for subject, news in told:
+            kinds.setdefault(subject.split(":", 1)[0], []).append(news)
+        for kind, each in kinds.items():
+            await self._subscribers[kind].apply_progress(each)
 
     async def _now(self) -> datetime:
         now: datetime = (await self._database.read(NOW))[0][0]

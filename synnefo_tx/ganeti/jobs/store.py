@@ -46,6 +46,12 @@ RECORD_STATUS = """
 UPDATE intents SET job_status = %(status)s, job_id = coalesce(job_id, %(job_id)s)
 WHERE id = %(id)s AND ended IS NULL
 """
+# Several at once; each row belongs to a subject that its transaction has locked.
+RECORD_STATUSES = """
+UPDATE intents SET job_status = news.status, job_id = coalesce(intents.job_id, news.job_id)
+FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(jobs)s::bigint[]) AS news (id, status, job_id)
+WHERE intents.id = news.id AND ended IS NULL
+"""
 END = """
 UPDATE intents SET outcome = %(status)s, job_status = %(status)s, ended = synnefo_now(),
  job_id = coalesce(job_id, %(job_id)s), error = %(error)s
@@ -69,6 +75,12 @@ SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s AND ended IS NULL ORDE
 """
 JOB_IDS = """
 SELECT job_id FROM intents WHERE id = ANY (%(ids)s::uuid[]) AND job_id IS NOT NULL ORDER BY job_id
+"""
+TIED = f"""
+SELECT {COLUMNS} FROM intents WHERE id = ANY (%(ids)s::uuid[])
+UNION ALL
+SELECT {COLUMNS} FROM intents JOIN unnest(%(backends)s::bigint[], %(jobs)s::bigint[])
+ AS told (of_backend, of_job) ON backend = of_backend AND job_id = of_job
 """
 HISTORY = f"""
 SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s ORDER BY created DESC, id LIMIT %(limit)s
@@ -104,6 +116,18 @@ async def intents_of(database: Database, subject: str, limit: int) -> list[Inten
     """The latest intents of a subject, ended ones too, newest first."""
     rows = await database.read(HISTORY, {"subject": subject, "limit": limit})
     return [from_row(row) for row in rows]
+
+
+async def tied_intents(
+    database: Database, ids: Sequence[str], jobs: Sequence[tuple[int, int]]
+) -> list[Intent]:
+    """Intents with one of the ``ids``, or one of the ``jobs``: backend and number."""
+    values = {
+        "ids": list(ids),
+        "backends": [backend for backend, _ in jobs],
+        "jobs": [number for _, number in jobs],
+    }
+    return [from_row(row) for row in await database.read(TIED, values)]
 
 
 class JobStore:
@@ -178,6 +202,15 @@ class JobStore:
             return await self._tx.row(END, values) is not None
         await self._tx.run(RECORD_STATUS, values)
         return False
+
+    async def record_statuses(self, news: Sequence[JobNews]) -> None:
+        """Store how far jobs are that have not ended; all news have an intent."""
+        values = {
+            "ids": [each.intent for each in news],
+            "statuses": [each.status for each in news],
+            "jobs": [each.job_id for each in news],
+        }
+        await self._tx.run(RECORD_STATUSES, values)
 
     async def job_ids(self, intents: Sequence[str]) -> list[int]:
         """Jobs of the given intents, as far as they have one."""

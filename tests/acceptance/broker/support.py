@@ -26,21 +26,21 @@ class RabbitTestCase(TestCase):
     timeout = 120
 
     def setUp(self):
-        node = rabbitmq.RealBroker.of_environment()
-        if node is None:
+        rabbit = rabbitmq.RealBroker.of_environment()
+        if rabbit is None:
             raise SkipTest("no broker: python -m tests.acceptance.run broker")
-        self.node = node
+        self.rabbit = rabbit
         self.clock = reactor
         self.broker = self.client(self.url("localhost"))
         name = f"test{os.getpid()}x{next(_numbers)}"
         self.topology = Topology(exchange=name, prefix=name)
 
     def url(self, host, *, tls=True, password=None):
-        scheme, port = ("amqps", self.node.tls_port) if tls else ("amqp", self.node.plain_port)
-        return f"{scheme}://{self.node.user}:{password or self.node.password}@{host}:{port}"
+        scheme, port = ("amqps", self.rabbit.tls_port) if tls else ("amqp", self.rabbit.plain_port)
+        return f"{scheme}://{self.rabbit.user}:{password or self.rabbit.password}@{host}:{port}"
 
     def client(self, *urls):
-        trust = read_trust(self.node.ca_file, "", "")
+        trust = read_trust(self.rabbit.ca_file, "", "")
         return AmqpBroker(reactor, parse_all(urls), trust, os.urandom)
 
     async def link(self):

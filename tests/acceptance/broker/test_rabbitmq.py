@@ -18,7 +18,7 @@ class TrustTests(RabbitTestCase):
         with self.assertRaises(kind) as refused:
             await self.client(url).connect()
         text = str(refused.exception)
-        self.assertNotIn(self.node.password, text)
+        self.assertNotIn(self.rabbit.password, text)
         return text
 
     async def test_wrong_name(self):
@@ -28,7 +28,7 @@ class TrustTests(RabbitTestCase):
 
     async def test_tls_to_a_plain_port(self):
         """A peer without TLS gets no password."""
-        url = self.url("localhost").replace(str(self.node.tls_port), str(self.node.plain_port))
+        url = self.url("localhost").replace(str(self.rabbit.tls_port), str(self.rabbit.plain_port))
         await self.refusal(url, BrokerLost)
 
     async def test_wrong_password(self):
@@ -49,7 +49,7 @@ class TrustTests(RabbitTestCase):
 
     async def test_next_broker(self):
         """Of several brokers each attempt takes the next, so that one that is dead costs one."""
-        dead = self.url("localhost").replace(str(self.node.tls_port), "5999")
+        dead = self.url("localhost").replace(str(self.rabbit.tls_port), "5999")
         broker = self.client(dead, self.url("localhost"))
         outcomes = []
         for _ in range(4):
