@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.compute.backends.operations import BackendUses
@@ -29,6 +29,7 @@ from synnefo_tx.compute.servers.consoles import ServerConsoles
 from synnefo_tx.compute.servers.events import ServerEvents
 from synnefo_tx.compute.servers.inspection import ServerInspection
 from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
 from synnefo_tx.compute.servers.progress import ServerProgress
 from synnefo_tx.compute.servers.reconcile import Reconciliation
@@ -36,6 +37,7 @@ from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
 from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.console.tickets import Tickets
+from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
 from synnefo_tx.ganeti.broker.consumer import Consumer
@@ -50,6 +52,7 @@ from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
+from synnefo_tx.identity.tokens.cache import TokenCache
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -72,14 +75,16 @@ REFRESH_PAUSE_SECONDS = 1.0
 
 @frozen
 class Edges:
-    """What a process uses of the world: a clock, randomness, ids, other hosts, threads; and a
-    broker, if there is one."""
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, news of
+    what other processes committed; and a broker, if there is one.
+    """
 
     clock: IReactorTime
     entropy: Callable[[int], bytes]
     new_id: Callable[[], str]
     agent_for: AgentFor
     hashing: Threads
+    hearing: Hearing = Factory(Deaf)
     broker: Broker | None = None
 
 
@@ -116,6 +121,7 @@ class ComputeParts:
     pools: Pools
     ports: Ports
     parameters: Parameters
+    pages: ServerPages
     servers: Servers
     actions: ServerActions
     consoles: ServerConsoles
@@ -183,9 +189,11 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
 
 def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
     """Users, tokens, quota."""
-    tokens = Tokens(database, settings.identity, edges.entropy)
+    own = settings.identity
+    cache = TokenCache(edges.hearing, edges.clock, own.tokens_kept_max)
+    tokens = Tokens(database, own, edges.entropy, cache)
     passwords = Passwords(edges.hashing, edges.entropy)
-    failures = LoginFailures(database, settings.identity)
+    failures = LoginFailures(database, own)
     return IdentityParts(
         tokens=tokens,
         users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
@@ -219,8 +227,10 @@ def build_compute(
     networks = Networks(database, quota, jobs, own, edges.new_id)
     ports = Ports(database, networks, own.nics_per_instance_max)
     parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
+    pages = ServerPages(database, own, f"{settings.site_url}/compute/v2.0")
+    new_id, entropy = edges.new_id, edges.entropy
     servers = Servers(
-        database, quota, jobs, images, networks, ports, parameters, own, edges.new_id, edges.entropy
+        database, quota, jobs, images, networks, ports, parameters, pages, own, new_id, entropy
     )
     events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
     tickets = Tickets(sealer, edges.entropy, settings.console.ticket_seconds)
@@ -236,6 +246,7 @@ def build_compute(
         pools=Pools(database, own),
         ports=ports,
         parameters=parameters,
+        pages=pages,
         servers=servers,
         actions=ServerActions(database, servers, quota, jobs, own, edges.new_id),
         consoles=consoles,
@@ -299,7 +310,9 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/compute/v2.0",
         FlavorRoutes(compute.flavors, base),
         ImageRoutes(compute.images, base),
-        ServerRoutes(compute.servers, compute.actions, compute.consoles, settings.compute, base),
+        ServerRoutes(
+            compute.servers, compute.pages, compute.actions, compute.consoles, settings.compute
+        ),
     )
     site.mount(
         "/network/v2.0",

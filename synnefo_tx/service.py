@@ -29,6 +29,7 @@ from synnefo_tx.console import service as console
 from synnefo_tx.console.certificate import tls_options
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.embedded import EmbeddedError, RunningServer, Server
+from synnefo_tx.db.listener import Listener
 from synnefo_tx.db.migrate import SchemaError, migrate, require_current
 from synnefo_tx.db.pool import Database, DatabaseUnavailable, PoolLimits
 from synnefo_tx.demo.content import fill
@@ -64,6 +65,7 @@ class CloudService(MultiService):
         self._reactor = reactor
         self._lock: IO[str] | None = None
         self._postgres: RunningServer | None = None
+        self._url = settings.database.url
         self._hashing = HashingThreads(settings.identity, reactor)
         self._listening: IListeningPort | None = None
         self._starting: Deferred[None] | None = None
@@ -91,6 +93,9 @@ class CloudService(MultiService):
     async def _start(self) -> None:
         check_exposure(self.settings)
         database = await self._open_database()
+        listener = Listener(
+            connector(self._reactor, self._url, self.settings.database), self._reactor
+        )
         sealer = Sealer(await deferToThread(key_file, self.settings.home / KEY_FILE))
         edges = Edges(
             clock=self._reactor,
@@ -98,9 +103,11 @@ class CloudService(MultiService):
             new_id=lambda: str(uuid.uuid4()),
             agent_for=self._agent_for,
             hashing=self._hashing,
+            hearing=listener,
             broker=broker_of(self.settings, self._reactor),
         )
         self.app = app = application.build(self.settings, database, sealer, edges)
+        listener.setServiceParent(self)
         if "api" in self.roles:
             self._listening = self._listen(app)
         if "events" in self.roles:
@@ -122,22 +129,21 @@ class CloudService(MultiService):
 
     async def _open_database(self) -> Database:
         own = self.settings.database
-        url = own.url
         make_home(self.settings.home)
-        if not url:
+        if not self._url:
             self._lock = lock_home(self.settings.home)
             server = Server(self.settings.home / "postgresql")
             await deferToThread(server.prepare)
             self._postgres = RunningServer(server, self._reactor)
             await self._postgres.start()
-            url = server.url
+            self._url = server.url
         limits = PoolLimits(
             connections=own.connections_max,
             waiting=own.waiting_max,
             wait_seconds=own.wait_limit_seconds,
             statement_seconds=own.statement_limit_seconds,
         )
-        database = Database(connector(self._reactor, url, own), self._reactor, limits)
+        database = Database(connector(self._reactor, self._url, own), self._reactor, limits)
         if self._postgres is not None:
             await migrate(database)
         await require_current(database)

@@ -45,6 +45,9 @@ class Http:
         (), "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     body_max_bytes: int = setting(1024 * 1024, "Largest JSON body that is read")
+    requests_max: int = setting(
+        200, "Requests that a process serves at once; more get 503 with Retry-After"
+    )
 
 
 @frozen(kw_only=True)
@@ -79,6 +82,9 @@ class DatabaseSettings:
 @frozen(kw_only=True)
 class Identity:
     token_hours: int = setting(720, "Life of an API token", original="ASTAKOS_AUTH_TOKEN_DURATION")
+    tokens_kept_max: int = setting(
+        10_000, "Tokens that a process remembers while it hears of every change; 0: none"
+    )
     login_failures_max: int = setting(
         5, "Failed log-ins of one account from one address before it must wait",
         original="ASTAKOS_RATELIMIT_RETRIES_ALLOWED",
@@ -112,6 +118,9 @@ class Compute:
     )
     poll_limit_seconds: int = setting(
         3600, "Oldest changes-since that is answered", original="POLL_LIMIT"
+    )
+    kept_pages_max_bytes: int = setting(
+        16 * 1024 * 1024, "Memory of a process for pages of servers that were asked for last"
     )
     servers_fqdn: str = setting(
         "snf-%(id)s.vm.example.synnefo.org", "Host name shown for a server; empty: none",

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 
 from twisted.internet.interfaces import IReactorFDSet
 
-from synnefo_tx.db.driver import DriverConnection, TxConnection
+from synnefo_tx.db.driver import TxConnection
 from synnefo_tx.settings import DatabaseSettings
 
 
 def connector(
     reactor: IReactorFDSet, url: str, settings: DatabaseSettings
-) -> Callable[[], Awaitable[DriverConnection]]:
+) -> Callable[[], Awaitable[TxConnection]]:
     """A function that opens one connection with the session settings the program relies on."""
     limit_ms = int(settings.statement_limit_seconds * 1000)
     session = (
@@ -21,7 +21,7 @@ def connector(
         "SET TIME ZONE 'UTC'; SET jit = off; SET client_min_messages = warning"
     )
 
-    async def connect() -> DriverConnection:
+    async def connect() -> TxConnection:
         connection = await TxConnection(reactor).connect(url)
         await connection.execute(session, None)
         return connection

@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from synnefo_tx.db.driver import ConnectionDied, DriverConnection, Parameters, Result, Row
+from synnefo_tx.db.hot import Hot
 from synnefo_tx.faults import ServiceUnavailable
 
 T = TypeVar("T")
@@ -36,10 +37,12 @@ __all__ = [
     "CommitUnknown",
     "Database",
     "DatabaseUnavailable",
+    "Hot",
     "Json",
     "Row",
     "Transaction",
     "UniqueViolation",
+    "shield",
 ]
 
 CANCEL_WAIT_SECONDS = 2.0
@@ -200,7 +203,7 @@ class Database:
         self, connection: DriverConnection, sql: str, parameters: Parameters | None
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
-        running = _shield(connection.execute(sql, parameters))
+        running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
         running.addTimeout(self.limits.statement_seconds + CANCEL_WAIT_SECONDS, self._clock)
         try:
@@ -213,6 +216,10 @@ class Database:
             if isinstance(error, errors.QueryCanceled):
                 raise DatabaseUnavailable("the database took too long") from error
             raise
+        except errors.FeatureNotSupported as error:
+            # "cached plan must not change result type": a migration changed what was prepared.
+            connection.close()
+            raise DatabaseUnavailable("the schema changed under a connection") from error
 
     async def _commit(self, name: str, connection: DriverConnection) -> None:
         try:
@@ -344,7 +351,7 @@ class Database:
         self._discard(connection)
 
 
-def _shield(running: Deferred[T]) -> Deferred[T]:
+def shield(running: Deferred[T]) -> Deferred[T]:
     """A Deferred that may be cancelled while ``running`` goes on."""
     outer: Deferred[T] = Deferred(lambda d: None)
 

@@ -29,6 +29,19 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count a request that was answered after ``seconds``."""
+        found = self._children.get((endpoint, status))
+        if found is None:
+            # Looking a child up by its labels costs more than counting.
+            requests = self.requests.labels(endpoint, str(status))
+            found = requests, self.request_seconds.labels(endpoint)
+            self._children[endpoint, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
     def gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
         """A new gauge of this process."""
         return Gauge(name, text, labels, registry=self.registry)
