@@ -75,8 +75,8 @@ REFRESH_PAUSE_SECONDS = 1.0
 
 @frozen
 class Edges:
-    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, news
-    of what other processes committed, and a broker if there is one.
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, news of
+    what other processes committed; and a broker, if there is one.
     """
 
     clock: IReactorTime

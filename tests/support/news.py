@@ -15,9 +15,9 @@ def body(document) -> bytes:
     return json.dumps(document).encode()
 
 
-def message(cluster, instance, operation, status, job_id, **fields):
+def message(cluster, instance, operation, status, job_id, now=None, **fields):
     """A message about a job on an instance (ganeti-backend reference §6)."""
-    now = time.time()
+    now = time.time() if now is None else now
     return {
         "type": "ganeti-op-status",
         "event_time": [int(now), 0],

@@ -325,7 +325,8 @@ class ServerStore:
             "details": report.details,
             "created": report.event_time,
         }
-        await self._tx.run(INSERT_REPORT, values)
+        if await self._tx.run(INSERT_REPORT, values):
+            await self._tx.run(TOUCH, {"id": id})
 
     async def insert_volume(self, values: Mapping[str, Any]) -> int:
         """Add a volume in CREATING; its id."""

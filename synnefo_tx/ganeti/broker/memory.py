@@ -25,6 +25,7 @@ from synnefo_tx.ganeti.broker.model import (
     Unroutable,
 )
 from synnefo_tx.ganeti.broker.tables import encode_properties
+from synnefo_tx.ganeti.broker.topology import DEAD
 
 FaultKind = Literal["duplicate", "reorder", "lose", "unconfirmed", "cut"]
 TRAVEL_SECONDS = 0.001
@@ -108,6 +109,12 @@ class MemoryBroker:
         """How many messages wait in a queue, those under way to consumers not counted."""
         return len(self.queues[queue].waiting)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no message waits in a queue but the dead ones, and none is unacknowledged."""
+        waits = any(each.waiting for name, each in self.queues.items() if not name.endswith(DEAD))
+        return not waits and not any(link.holds for link in self.links)
+
     def _fault(self, routing_key: str) -> FaultKind | None:
         for fault in self.faults:
             if fault.times > 0 and routing_key.startswith(fault.key):
@@ -136,17 +143,22 @@ class MemoryBroker:
         if message.exchange not in self.exchanges | {""}:
             link.end(BrokerRefused(f"memory: 404 no exchange {message.exchange}"))
             return
-        queues = self.route(message.exchange, message.routing_key)
-        values = {"headers": message.headers} if message.headers else {}
-        stored = _Stored(message, encode_properties(values))
-        for name in queues:
-            self._store(self.queues[name], stored, fault)
+        queues = self.deposit(message, fault)
         if fault == "unconfirmed":
             link.end(BrokerLost("memory: the connection was cut"))
         else:
             failure = None if queues else Unroutable(f"NO_ROUTE: {message.routing_key}")
             self.clock.callLater(self.travel_seconds, link.confirm, number, failure)
+
+    def deposit(self, message: Message, fault: FaultKind | None = None) -> list[str]:
+        """Put a message into the queues that take it; which they are."""
+        queues = self.route(message.exchange, message.routing_key)
+        values = {"headers": message.headers} if message.headers else {}
+        stored = _Stored(message, encode_properties(values))
+        for name in queues:
+            self._store(self.queues[name], stored, fault)
         self.hand_out()
+        return queues
 
     def _store(self, queue: _Queue, stored: _Stored, fault: FaultKind | None) -> None:
         if fault == "reorder":
@@ -197,7 +209,13 @@ class MemoryLink:
         self._consumers: dict[str, tuple[int, Callable[[Delivery], None]]] = {}
         self._held: dict[int, tuple[str, _Stored]] = {}
 
-    async def _turn(self) -> None:
+    @property
+    def holds(self) -> bool:
+        """Whether deliveries are not acknowledged yet."""
+        return bool(self._held)
+
+    async def turn(self) -> None:
+        """Let a message's time of travel pass; raises what ended this link."""
         await self._broker.turn()
         if self._failure is not None:
             raise self._failure
@@ -208,18 +226,18 @@ class MemoryLink:
         return refusal
 
     async def declare_exchange(self, name: str) -> None:
-        await self._turn()
+        await self.turn()
         self._broker.exchanges.add(name)
 
     async def declare_queue(self, name: str, arguments: Mapping[str, Any]) -> int:
-        await self._turn()
+        await self.turn()
         queue = self._broker.queues.setdefault(name, _Queue(dict(arguments)))
         if queue.arguments != dict(arguments):
             raise self._refuse(f"406 inequivalent arguments of queue {name}")
         return len(queue.waiting)
 
     async def queue_length(self, name: str) -> int:
-        await self._turn()
+        await self.turn()
         return len(self._queue(name).waiting)
 
     def _queue(self, name: str) -> _Queue:
@@ -228,7 +246,7 @@ class MemoryLink:
         return self._broker.queues[name]
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
-        await self._turn()
+        await self.turn()
         self._queue(queue)
         if exchange not in self._broker.exchanges:
             raise self._refuse(f"404 no exchange {exchange}")
@@ -259,7 +277,7 @@ class MemoryLink:
             confirmed.errback(failure)
 
     async def consume(self, queue: str, prefetch: int, receive: Callable[[Delivery], None]) -> None:
-        await self._turn()
+        await self.turn()
         self._queue(queue)
         self._consumers[queue] = (prefetch, receive)
         self.fill()
@@ -273,9 +291,10 @@ class MemoryLink:
                 held += 1
                 delivery = self._take(name, queue.waiting.popleft())
                 wait = self._broker.travel_seconds
-                self._broker.clock.callLater(wait, self._deliver, receive, delivery)
+                self._broker.clock.callLater(wait, self.deliver, receive, delivery)
 
-    def _deliver(self, receive: Callable[[Delivery], None], delivery: Delivery) -> None:
+    def deliver(self, receive: Callable[[Delivery], None], delivery: Delivery) -> None:
+        """A delivery has arrived at the other end."""
         if self._failure is None:
             receive(delivery)
 
@@ -296,7 +315,7 @@ class MemoryLink:
         )
 
     async def get(self, queue: str) -> Delivery | None:
-        await self._turn()
+        await self.turn()
         waiting = self._queue(queue).waiting
         return self._take(queue, waiting.popleft()) if waiting else None
 

@@ -237,6 +237,11 @@ class Jobs:
         for intent in intents:
             job = rules.find_job(intent, jobs)
             if job is not None:
+                self.log.info(
+                    "intent {intent} is job {job}: found by its reason",
+                    intent=intent.id,
+                    job=job.id,
+                )
                 await self._record(intent, job.id)
                 await self._tell_view(intent, job, now)
             else:
@@ -246,6 +251,7 @@ class Jobs:
         gap = timedelta(seconds=self._settings.lost_look_seconds)
         meaning = rules.after_look(intent, now, self._submit_limit, gap)
         if meaning == "first absent":
+            self.log.info("intent {intent} is on no list of jobs yet", intent=intent.id)
             async with self._database.transaction("intent-absent") as tx:
                 await JobStore(tx).record_absent(intent.id)
         elif meaning == "submit":
