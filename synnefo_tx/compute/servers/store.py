@@ -105,7 +105,7 @@ INSERT_DIAGNOSTIC = """
 INSERT INTO server_diagnostics (server, level, source, message, created)
 VALUES (%(server)s, %(level)s, %(source)s, %(message)s, synnefo_now())
 """
-# A report that comes twice is the same report. The server's row changes with what its document shows.
+# A report that comes twice is the same one. A server's row changes with what its document shows.
 INSERT_REPORT = """
 WITH told AS (
     INSERT INTO server_diagnostics (server, level, source, message, details, created)
@@ -325,8 +325,7 @@ class ServerStore:
             "details": report.details,
             "created": report.event_time,
         }
-        if await self._tx.run(INSERT_REPORT, values):
-            await self._tx.run(TOUCH, {"id": id})
+        await self._tx.run(INSERT_REPORT, values)
 
     async def insert_volume(self, values: Mapping[str, Any]) -> int:
         """Add a volume in CREATING; its id."""

@@ -155,7 +155,8 @@ def _intent(job: Job, op: Op) -> str | None:
 
 def _of_instance(plain: Announcement, op: Op) -> Announcement | None:
     name = fields.only_instance(op.input)
-    if name is None:
+    # A dry run does nothing, and its message could not be told from one that does.
+    if name is None or op.input.get("dry_run"):
         return None
     extra = {
         "instance": name,

@@ -150,6 +150,12 @@ class InstanceTests(SynchronousTestCase):
         ):
             self.assertEqual(told(altered("shutdown", input=given_)), [])
 
+    def test_dry_run(self):
+        """What was only tried is not told: nothing came of it."""
+        given_ = json.loads(real("shutdown"))["ops"][0]["input"]
+        self.assertEqual(len(told(altered("shutdown", input=given_))), 1)
+        self.assertEqual(told(altered("shutdown", input=given_ | {"dry_run": True})), [])
+
     def test_large(self):
         """A message that brokers would not take goes without its large fields."""
         content = altered("shutdown", result="x" * BODY_MAX_BYTES)
