@@ -105,7 +105,7 @@ INSERT_DIAGNOSTIC = """
 INSERT INTO server_diagnostics (server, level, source, message, created)
 VALUES (%(server)s, %(level)s, %(source)s, %(message)s, synnefo_now())
 """
-# A report that comes twice is the same one. A server's row changes with what its document shows.
+# A report that comes twice is the same. The row changes with what its document shows.
 INSERT_REPORT = """
 WITH told AS (
     INSERT INTO server_diagnostics (server, level, source, message, details, created)
