@@ -86,7 +86,7 @@ async def _nothing() -> None:
 
 
 class CuttingProxy(Factory):
-    """Stands before the RAPI at ``host``:``port``, with its certificate and key of the file ``pem``.
+    """Stands before the RAPI at ``host``:``port``, with certificate and key of the file ``pem``.
 
     ``fault_of`` says what happens to a request, by its method and path: REQUEST_LOST, REPLY_LOST
     or "" for nothing; ``after_acceptance`` is awaited between RAPI's answer and the loss of it.

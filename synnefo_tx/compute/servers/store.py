@@ -8,7 +8,7 @@ from typing import Any
 
 from synnefo_tx.compute.flavors.model import VolumeType
 from synnefo_tx.compute.servers.model import NicView, Server, ServerView, Volume, VolumeDetails
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 from synnefo_tx.ganeti.messages import ImageReport
 
 COLUMNS = """s.id, s.name, s.userid::text, s.project::text, s.backend, s.flavor, s.image,
@@ -32,11 +32,11 @@ LIST = VIEW + f" WHERE {OWNED} AND NOT s.deleted ORDER BY s.id"
 CHANGES = VIEW + f" WHERE {OWNED} AND s.updated >= %(since)s ORDER BY s.id"
 SHOW = VIEW + f" WHERE s.id = %(id)s AND {OWNED}"
 FIND = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s"
-LOCK = FIND + " FOR UPDATE"
-LOCK_ALL = f"""
+LOCK = Hot(FIND + " FOR UPDATE")
+LOCK_ALL = Hot(f"""
 SELECT {COLUMNS} FROM servers s WHERE s.id = ANY (%(ids)s) ORDER BY s.id FOR UPDATE
-"""
-LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE"
+""")
+LOCK_OWNED = Hot(f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE")
 OF_BACKEND = f"""
 SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted ORDER BY s.id
 """
@@ -51,22 +51,22 @@ DIAGNOSTICS = """
 SELECT level, source, message, details, created FROM server_diagnostics
 WHERE server = %(server)s ORDER BY id DESC LIMIT 100
 """
-INSERT = """
+INSERT = Hot("""
 INSERT INTO servers (name, userid, project, backend, flavor, image, operstate, task, task_intent,
  created, updated, state_changed)
 VALUES (%(name)s, %(userid)s, %(project)s, %(backend)s, %(flavor)s, %(image)s, 'BUILD', 'BUILD',
  %(intent)s, synnefo_now(), synnefo_now(), synnefo_now())
 RETURNING id
-"""
-SET_BACKEND = "UPDATE servers SET backend = %(backend)s WHERE id = %(id)s"
+""")
+SET_BACKEND = Hot("UPDATE servers SET backend = %(backend)s WHERE id = %(id)s")
 RENAME = "UPDATE servers SET name = %(name)s, updated = synnefo_now() WHERE id = %(id)s"
 TOUCH = "UPDATE servers SET updated = synnefo_now() WHERE id = %(id)s"
-SET_TASK = """
+SET_TASK = Hot("""
 UPDATE servers SET task = %(task)s, task_intent = %(intent)s, task_flavor = %(flavor)s,
  job_status = 'queued', updated = synnefo_now() WHERE id = %(id)s
-"""
+""")
 SET_TASK_FLAVOR = "UPDATE servers SET task_flavor = %(flavor)s WHERE id = %(id)s"
-CHANGE = f"""
+CHANGE = Hot(f"""
 UPDATE servers s SET operstate = %(operstate)s, deleted = %(destroyed)s,
  flavor = CASE WHEN %(take_flavor)s THEN coalesce(task_flavor, flavor) ELSE flavor END,
  task = CASE WHEN %(task_ended)s THEN '' ELSE task END,
@@ -78,16 +78,16 @@ UPDATE servers s SET operstate = %(operstate)s, deleted = %(destroyed)s,
  state_changed = synnefo_now()
 WHERE id = %(id)s
 RETURNING {COLUMNS}
-"""
-SET_JOB_STATUS = """
+""")
+SET_JOB_STATUS = Hot("""
 UPDATE servers SET job_status = %(job_status)s, updated = synnefo_now()
 WHERE id = %(id)s AND job_status <> %(job_status)s
-"""
-SET_JOB_STATUSES = """
+""")
+SET_JOB_STATUSES = Hot("""
 UPDATE servers SET job_status = told.status, updated = synnefo_now()
 FROM unnest(%(ids)s::bigint[], %(statuses)s::text[]) AS told (id, status)
 WHERE servers.id = told.id AND job_status <> told.status
-"""
+""")
 # A build's progress only grows, so that the order of news does not matter.
 SET_PROGRESS = """
 UPDATE servers SET progress = told.percent, updated = synnefo_now()
@@ -117,26 +117,26 @@ WITH told AS (
 )
 UPDATE servers SET updated = synnefo_now() FROM told WHERE id = told.server
 """
-INSERT_VOLUME = """
+INSERT_VOLUME = Hot("""
 INSERT INTO volumes (name, userid, project, size_gib, volume_type, status, server, index, source,
  created, updated)
 VALUES (%(name)s, %(userid)s, %(project)s, %(size_gib)s, %(volume_type)s, 'CREATING', %(server)s,
  %(index)s, %(source)s, synnefo_now(), synnefo_now()) RETURNING id
-"""
-VOLUMES = """
+""")
+VOLUMES = Hot("""
 SELECT id, size_gib, status, deleted FROM volumes WHERE server = %(server)s AND NOT deleted
 ORDER BY index FOR UPDATE
-"""
+""")
 VOLUME_DETAILS = """
 SELECT v.id, v.name, v.index, v.size_gib, t.id, t.name, t.disk_template, t.deleted, v.status,
  v.source
 FROM volumes v JOIN volume_types t ON t.id = v.volume_type
 WHERE v.server = %(server)s AND NOT v.deleted ORDER BY v.index
 """
-SET_VOLUMES = """
+SET_VOLUMES = Hot("""
 UPDATE volumes SET status = %(status)s, deleted = (%(status)s = 'DELETED'), updated = synnefo_now()
 WHERE server = %(server)s AND NOT deleted
-"""
+""")
 
 
 def from_row(row: Row) -> Server:
