@@ -4,6 +4,9 @@ The cluster in memory keeps the files of a Ganeti master, ``twistd synnefo-event
 publishes to RabbitMQ; between the cloud and RAPI stands a proxy that loses requests and replies.
 """
 
+import os
+import re
+import signal
 from random import Random
 
 from attrs import define, field
@@ -11,8 +14,10 @@ from attrs import define, field
 from tests.acceptance.rabbitmq import RealBroker
 from tests.crash.cases import RESTART_LIMIT_SECONDS, SEED, CrashTestCase
 from tests.support.cutting_proxy import REPLY_LOST, REQUEST_LOST, CuttingProxy
+from tests.support.http import request
 from tests.support.processes import Twistd, numbered_processes_of, until
 
+OUTCOME = re.compile(r'^synnefo_broker_messages{.*outcome="([^"]+)".*} ([0-9.]+)', re.M)
 CLUSTER = "memory.example"
 CUT_CHANCE = 0.1
 # Who is struck how often.
