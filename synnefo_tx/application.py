@@ -7,6 +7,7 @@ comes in as ``Edges``, so that a simulator can give its own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import Factory, frozen
@@ -32,6 +33,7 @@ from synnefo_tx.compute.servers.inspection import ServerInspection
 from synnefo_tx.compute.servers.operations import Servers
 from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
+from synnefo_tx.compute.servers.progress import ServerProgress
 from synnefo_tx.compute.servers.reconcile import Reconciliation
 from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
@@ -40,9 +42,14 @@ from synnefo_tx.console.tickets import Tickets
 from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
+from synnefo_tx.ganeti.broker.consumer import Consumer
+from synnefo_tx.ganeti.broker.interface import Broker
+from synnefo_tx.ganeti.broker.topology import Topology, prefix_of
+from synnefo_tx.ganeti.events import ClusterEvents
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.ganeti.soon import Soon
 from synnefo_tx.identity.catalog.model import Catalog
 from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
@@ -66,12 +73,13 @@ from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 
 MISSES_WINDOW_SECONDS = 300.0
+REFRESH_PAUSE_SECONDS = 1.0
 
 
 @frozen
 class Edges:
-    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, and news
-    of what other processes committed.
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, news of
+    what other processes committed; and a broker, if there is one.
     """
 
     clock: IReactorTime
@@ -80,6 +88,7 @@ class Edges:
     agent_for: AgentFor
     hashing: Threads
     hearing: Hearing = Factory(Deaf)
+    broker: Broker | None = None
 
 
 @frozen
@@ -130,6 +139,16 @@ class ComputeParts:
 
 
 @frozen
+class BrokerParts:
+    """News by message; ``refreshes`` reads the figures of clusters that changed."""
+
+    broker: Broker
+    topology: Topology
+    consumer: Consumer
+    refreshes: Soon
+
+
+@frozen
 class Application:
     """Everything of one process, wired; nothing is started."""
 
@@ -141,6 +160,7 @@ class Application:
     compute: ComputeParts
     poller: Poller
     job_waiting: JobWaiting
+    broker: BrokerParts | None
     gauges: Gauges
     site: ApiSite
 
@@ -161,12 +181,24 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         edges.clock,
         settings.ganeti,
     )
-    gauges = Gauges(metrics, database, poller, compute.reconciliation.differences)
+    broker = build_broker(settings, database, edges, ganeti, compute, poller)
+    consumer = None if broker is None else broker.consumer
+    gauges = Gauges(metrics, database, poller, compute.reconciliation.differences, consumer)
     authenticate = identity.tokens.authenticate
     site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
     waiting = JobWaiting(database, poller.look, edges.clock, settings.ganeti)
     app = Application(
-        settings, database, metrics, identity, ganeti, compute, poller, waiting, gauges, site
+        settings,
+        database,
+        metrics,
+        identity,
+        ganeti,
+        compute,
+        poller,
+        waiting,
+        broker,
+        gauges,
+        site,
     )
     mount(app, edges.clock)
     return app
@@ -246,6 +278,40 @@ def build_compute(
     )
 
 
+def build_broker(
+    settings: Settings,
+    database: Database,
+    edges: Edges,
+    ganeti: GanetiParts,
+    compute: ComputeParts,
+    poller: Poller,
+) -> BrokerParts | None:
+    """What takes news from a broker, None without one."""
+    if edges.broker is None:
+        return None
+    own, prefix = settings.broker, settings.compute.backend_prefix_id
+    refreshes = Soon("a refresh", ganeti.backends.refresh, edges.clock, REFRESH_PAUSE_SECONDS)
+    events = ClusterEvents(
+        database,
+        ganeti.jobs,
+        ServerProgress(database, prefix),
+        poller.look_soon,
+        refreshes.ask,
+        edges.clock,
+        prefix,
+    )
+    topology = Topology(own.exchange, prefix_of(prefix))
+    consumer = Consumer(
+        edges.broker,
+        topology,
+        events.apply,
+        edges.clock,
+        edges.entropy,
+        prefetch=own.prefetch,
+    )
+    return BrokerParts(edges.broker, topology, consumer, refreshes)
+
+
 def mount(app: Application, clock: IReactorTime) -> None:
     """Serve every endpoint at its place."""
     settings, compute, site = app.settings, app.compute, app.site
@@ -289,3 +355,14 @@ def _ask_parts(health: Health, app: Application) -> None:
 
     health.add("database", database)
     health.add("clusters", clusters)
+    parts = app.broker
+    if parts is not None:
+        health.add("broker", partial(_broker_health, parts.consumer))
+
+
+async def _broker_health(consumer: Consumer) -> str:
+    if not consumer.running:
+        return "this process takes no messages"
+    if consumer.session.link is None:
+        raise Unwell("no broker answers")
+    return f"{consumer.in_flight} messages in hand"

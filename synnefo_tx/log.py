@@ -90,3 +90,8 @@ def synnefo_file() -> ILogObserver:
 def ganeti_file() -> ILogObserver:
     """For ``twistd --logger``: JSON lines to ``$SYNNEFO_HOME/log/ganeti.log``."""
     return _to_file("ganeti.log")
+
+
+def eventd_file() -> ILogObserver:
+    """For ``twistd --logger``: JSON lines to ``$SYNNEFO_HOME/log/eventd.log``."""
+    return _to_file("eventd.log")

@@ -33,6 +33,7 @@ from synnefo_tx.db.listener import Listener
 from synnefo_tx.db.migrate import SchemaError, migrate, require_current
 from synnefo_tx.db.pool import Database, DatabaseUnavailable, PoolLimits
 from synnefo_tx.demo.content import fill
+from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
 from synnefo_tx.identity.users.passwords import HashingThreads
@@ -103,6 +104,7 @@ class CloudService(MultiService):
             agent_for=self._agent_for,
             hashing=self._hashing,
             hearing=listener,
+            broker=broker_of(self.settings, self._reactor),
         )
         self.app = app = application.build(self.settings, database, sealer, edges)
         listener.setServiceParent(self)
@@ -110,6 +112,8 @@ class CloudService(MultiService):
             self._listening = self._listen(app)
         if "events" in self.roles:
             app.poller.setServiceParent(self)
+            if app.broker is not None:
+                app.broker.consumer.setServiceParent(self)
         if "timers" in self.roles:
             for timer in timers(app, self._reactor):
                 timer.setServiceParent(self)
@@ -182,11 +186,21 @@ class CloudService(MultiService):
         await maybeDeferred(super().stopService)
         await maybeDeferred(self._hashing.stopService)
         if self.app is not None:
+            if self.app.broker is not None:
+                await self.app.broker.refreshes.stop()
             await self.app.database.close()
         if self._postgres is not None:
             await self._postgres.stop()
         if self._lock is not None:
             self._lock.close()
+
+
+def broker_of(settings: Settings, reactor: Any) -> AmqpBroker | None:
+    """The broker that settings name, if they do; raises CannotStart."""
+    try:
+        return from_settings(settings.broker, reactor, os.urandom)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"the broker cannot be used: {error}") from None
 
 
 def tell(text: str, stream: IO[str] | None) -> None:

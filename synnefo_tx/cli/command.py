@@ -43,11 +43,12 @@ class Command:
     """A command: its docstring is its help; options are added by ``arguments``.
 
     ``prepare`` may ask the operator, before anything is opened; ``run`` does the work. What
-    ``secret_options`` hold is kept out of the audit log.
+    ``secret_options`` hold is kept out of the audit log; if it ``shows_secrets``, all but errors.
     """
 
     name: ClassVar[str]
     needs_schema: ClassVar[bool] = True
+    shows_secrets: ClassVar[bool] = False
     secret_options: ClassVar[tuple[str, ...]] = ("password",)
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:

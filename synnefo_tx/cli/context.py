@@ -20,7 +20,7 @@ from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
 from synnefo_tx.identity.users.passwords import HashingThreads
 from synnefo_tx.seal import Sealer, key_file
-from synnefo_tx.service import KEY_FILE, CannotStart, lock_home, make_home
+from synnefo_tx.service import KEY_FILE, CannotStart, broker_of, lock_home, make_home
 from synnefo_tx.settings import Settings
 
 CONNECTIONS_MAX = 4
@@ -100,5 +100,6 @@ async def _build(
         new_id=lambda: str(uuid.uuid4()),
         agent_for=agent_for,
         hashing=hashing,
+        broker=broker_of(settings, reactor),
     )
     return application.build(settings, database, sealer, edges)

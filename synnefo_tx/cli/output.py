@@ -77,7 +77,8 @@ def plain(table: Table) -> str:
 class Output:
     """Collects what a command says; ``finish`` writes it in the format that was asked for.
 
-    What is said is written to ``audit`` too, with what was hidden replaced by asterisks.
+    What is said is written to ``audit`` too, with what was hidden replaced by asterisks, or only
+    errors where all else may hold secrets.
     """
 
     stream: TextIO
@@ -85,6 +86,7 @@ class Output:
     format: str = "pretty"
     audit: TextIO | None = None
     quiet: bool = False
+    audits_errors_only: bool = False
     _tables: list[Table] = field(factory=list, init=False)
     _hidden: set[str] = field(factory=set, init=False, repr=False)
 
@@ -115,7 +117,8 @@ class Output:
         """Tell people something at once, beside the output, unless they want it quiet."""
         if not self.quiet:
             self.errors.write(harmless(text) + "\n")
-        self._audit(harmless(text) + "\n")
+        if not self.audits_errors_only:
+            self._audit(harmless(text) + "\n")
 
     def error(self, text: str) -> None:
         """Tell people what went wrong."""
@@ -124,7 +127,7 @@ class Output:
 
     def finish(self) -> None:
         """Write everything."""
-        for table in self._tables:
+        for table in self._tables if not self.audits_errors_only else ():
             self._audit(plain(table))
         if self.format == "json":
             self._write_json()

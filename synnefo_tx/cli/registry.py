@@ -22,6 +22,7 @@ from synnefo_tx.compute.servers.commands import ServerList, ServerShow
 from synnefo_tx.compute.servers.inspect_commands import ServerInspect
 from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, ReconcileServers
 from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
+from synnefo_tx.ganeti.broker.commands import QueueInspect, QueueRetry
 from synnefo_tx.identity.projects.change_commands import ProjectControl, ProjectModify
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
@@ -51,6 +52,8 @@ COMMANDS: tuple[type[Command], ...] = (
     ProjectList,
     ProjectModify,
     ProjectShow,
+    QueueInspect,
+    QueueRetry,
     QuotaList,
     QuotaVerify,
     ReconcileResources,

@@ -147,7 +147,8 @@ def main() -> None:
         except KNOWN_ERRORS as error:
             _report(options.command, error, options, plain)
             sys.exit(FAILED)
-        out = evolve(plain, audit=stream)
+        secret = options.command.shows_secrets
+        out = evolve(plain, audit=stream, audits_errors_only=secret)
 
         async def run(reactor: Any) -> None:
             raise SystemExit(await execute(options, Terminal(), opened, loaded, reactor, out))

@@ -23,7 +23,10 @@ from synnefo_tx.ganeti.backends.operations import NOW, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import open_count
 from synnefo_tx.ganeti.model import RapiFailure
+from synnefo_tx.ganeti.soon import Soon
 from synnefo_tx.settings import Ganeti
+
+SOON_SECONDS = 0.2
 
 
 @frozen
@@ -67,6 +70,7 @@ class Poller(Service):
         self._settings = settings
         self._watches: dict[int, Deferred[None]] = {}
         self._census: Deferred[None] | None = None
+        self._soon = Soon("an early look", self.look, clock, SOON_SECONDS)
         self.lags: dict[int, Lag] = {}
 
     def startService(self) -> None:
@@ -76,6 +80,7 @@ class Poller(Service):
     async def stopService(self) -> None:
         """Stop looking; what is being applied is applied to its end by its transaction."""
         super().stopService()
+        await self._soon.stop()
         tasks = list(self._watches.values())
         if self._census is not None:
             tasks.append(self._census)
@@ -127,6 +132,11 @@ class Poller(Service):
             except Exception:
                 self.log.failure("a look at cluster {backend} failed; it goes on", backend=backend)
             await deferLater(self._clock, self._settings.open_poll_seconds)
+
+    def look_soon(self, backend: int) -> None:
+        """Something happened on a cluster that only a look can explain; nothing if not running."""
+        if self.running:
+            self._soon.ask(backend)
 
     async def look(self, backend: int) -> None:
         """Sweep and poll the intents of one cluster, once."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from synnefo_tx.compute.servers.store import oldest_tasks
 from synnefo_tx.db.pool import Database
+from synnefo_tx.ganeti.broker.consumer import Consumer
+from synnefo_tx.ganeti.broker.model import Outcome
 from synnefo_tx.ganeti.jobs.store import open_counts
 from synnefo_tx.ganeti.poller import Poller
 from synnefo_tx.rest.metrics import Metrics
@@ -20,6 +22,7 @@ class Gauges:
         database: Database,
         poller: Poller,
         differences: Mapping[int, int],
+        consumer: Consumer | None,
     ) -> None:
         self._database = database
         self._poller = poller
@@ -44,8 +47,32 @@ class Gauges:
             "synnefo_reconcile_differences", "Servers and instances that differ", ("backend",)
         )
 
+        self._consumer = consumer
+        if consumer is not None:
+            self._add_broker(metrics)
+
+    def _add_broker(self, metrics: Metrics) -> None:
+        self._connected = metrics.gauge("synnefo_broker_connected", "Whether there is a broker")
+        self._in_flight = metrics.gauge("synnefo_broker_in_flight", "Messages taken, not settled")
+        self._settled = metrics.gauge(
+            "synnefo_broker_last_message_seconds", "Time since a message was last settled"
+        )
+        self._messages = metrics.gauge(
+            "synnefo_broker_messages", "What became of messages so far", ("outcome",)
+        )
+
+    def _read_broker(self, consumer: Consumer, now_seconds: float) -> None:
+        self._connected.set(consumer.session.connected)
+        self._in_flight.set(consumer.in_flight)
+        if consumer.last_settled is not None:
+            self._settled.set(now_seconds - consumer.last_settled)
+        for outcome in Outcome:
+            self._messages.labels(outcome.value).set(consumer.counts[outcome])
+
     async def read(self, now_seconds: float) -> None:
         """Bring the gauges up to date; ``now_seconds`` is the reactor's time."""
+        if self._consumer is not None:
+            self._read_broker(self._consumer, now_seconds)
         self._busy.set(self._database.busy_count)
         self._waiting.set(self._database.waiting_count)
         self._open.clear()

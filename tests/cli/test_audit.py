@@ -71,6 +71,16 @@ class RuleTests(SynchronousTestCase):
             log.getvalue().split(), ["made\\x1b[2J", "id", "Password", "--", "--------", "7", MASK]
         )
 
+    def test_secret_output(self) -> None:
+        """Of a command whose output may hold secrets only errors are in the log."""
+        log = io.StringIO()
+        out = Output(io.StringIO(), io.StringIO(), audit=log, audits_errors_only=True)
+        out.note("1: body")
+        out.record([("body", "s3cret")])
+        out.error("lost")
+        out.finish()
+        self.assertEqual(log.getvalue(), "lost\n")
+
 
 class Recorder:
     """Stands for the operating system: who one is, and what was asked of it."""

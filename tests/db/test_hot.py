@@ -19,7 +19,7 @@ def hot_statements() -> dict[str, Hot]:
     """All hot statements of the program, by where they stand."""
     found = {}
     for module in pkgutil.walk_packages(synnefo_tx.__path__, "synnefo_tx."):
-        if module.name.rpartition(".")[2] in ("store", "documents"):
+        if module.name.rpartition(".")[2] in ("store", "documents", "parameters"):
             loaded = importlib.import_module(module.name)
             for name, value in vars(loaded).items():
                 if isinstance(value, Hot):

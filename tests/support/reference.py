@@ -82,6 +82,8 @@ def _arguments(kind: type[Command]) -> str:
 def _argument(action: argparse.Action) -> str:
     choices = "|".join(map(str, action.choices)) if action.choices else ""
     metavar = action.metavar or choices or action.dest.upper()
+    if isinstance(metavar, tuple):
+        metavar = " ".join(metavar)
     more = "…" if action.nargs == "+" else ""
     if not action.option_strings:
         return f"{metavar}{more}"

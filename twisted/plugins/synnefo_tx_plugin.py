@@ -1,9 +1,15 @@
-"""Makes ``twistd synnefo`` and ``twistd synnefo-memory-ganeti`` known to twistd."""
+"""Makes ``twistd synnefo``, ``synnefo-eventd`` and ``synnefo-memory-ganeti`` known to twistd."""
 
 from twisted.application.service import ServiceMaker
 
 synnefo = ServiceMaker(
     "synnefo", "synnefo_tx.tap", "The cloud: APIs, console, cluster news, timers", "synnefo"
+)
+synnefo_eventd = ServiceMaker(
+    "synnefo-eventd",
+    "synnefo_tx.ganeti.eventd.tap",
+    "News of a Ganeti master's jobs, sent to a message broker",
+    "synnefo-eventd",
 )
 synnefo_memory_ganeti = ServiceMaker(
     "synnefo-memory-ganeti",

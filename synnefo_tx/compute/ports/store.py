@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synnefo_tx.compute.ports.model import Port
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 
 COLUMNS = """id, name, userid::text, network, server, index, mac, host(address), subnet, state,
  created, updated"""
-NEXT_ID = "SELECT nextval(pg_get_serial_sequence('ports', 'id'))"
-INSERT = """
+NEXT_ID = Hot("SELECT nextval(pg_get_serial_sequence('ports', 'id'))")
+INSERT = Hot("""
 WITH made AS (
     INSERT INTO ports (id, userid, network, server, index, mac, address, subnet, state, created,
      updated)
@@ -21,17 +21,17 @@ WITH made AS (
 INSERT INTO address_history (address, userid, server, network, action, reason)
 SELECT made.*, 'associate', 'server created' FROM made JOIN networks n ON n.id = made.network
 WHERE n.public AND made.address IS NOT NULL
-"""
-OF_SERVER = f"SELECT {COLUMNS} FROM ports WHERE server = %(server)s ORDER BY index"
+""")
+OF_SERVER = Hot(f"SELECT {COLUMNS} FROM ports WHERE server = %(server)s ORDER BY index")
 VISIBLE = f"""
 SELECT {COLUMNS} FROM ports WHERE (userid = %(user)s OR %(operator)s)
  AND (%(id)s::bigint IS NULL OR id = %(id)s) ORDER BY id
 """
-SET_STATE = """
+SET_STATE = Hot("""
 UPDATE ports SET state = %(state)s, updated = synnefo_now()
 WHERE server = %(server)s AND state <> %(state)s
-"""
-DELETE_OF_SERVER = """
+""")
+DELETE_OF_SERVER = Hot("""
 WITH gone AS (
     DELETE FROM ports WHERE server = %(server)s RETURNING id, address, userid, server, network
 ), told AS (
@@ -41,7 +41,7 @@ WITH gone AS (
     WHERE n.public AND gone.address IS NOT NULL ORDER BY gone.id
 )
 SELECT gone.id, n.public FROM gone JOIN networks n ON n.id = gone.network ORDER BY gone.id
-"""
+""")
 
 
 def from_row(row: Row) -> Port:

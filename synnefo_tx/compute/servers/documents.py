@@ -81,7 +81,7 @@ DIAGNOSTIC = {
     "details": text("d.details"),
     "created": moment("d.created"),
 }
-VERSION = "md5(string_agg(concat(s.id, ':', s.version), ',' ORDER BY s.id))"
+VERSION = "decode(md5(string_agg(concat(s.id, ':', s.version), ',' ORDER BY s.id)), 'hex')"
 
 
 def _page(where: str) -> Hot:

@@ -23,7 +23,7 @@ from synnefo_tx.settings import Compute
 class Page:
     """Servers' documents, with commas between; ``version`` is that of the rows they are of."""
 
-    version: str | None
+    version: bytes | None
     documents: bytes
 
 
@@ -70,7 +70,7 @@ class ServerPages:
         kept = self.kept.get(caller.user)
         if kept is not None:
             rows = await self._database.read(documents.LIVE_VERSION, {"user": caller.user})
-            if rows[0][0] == kept.version:
+            if _bytes(rows[0][0]) == kept.version:
                 return kept.documents
         page = await self._read(documents.DETAILS, user=caller.user)
         self.kept.put(caller.user, page)
@@ -107,4 +107,8 @@ class ServerPages:
 
 def _page(row: Row | None) -> Page:
     version, found = row or (None, None)
-    return Page(version, (found or "").encode())
+    return Page(_bytes(version), (found or "").encode())
+
+
+def _bytes(value: memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.compute.servers import documents
 from synnefo_tx.compute.servers.pages import KeptPages, Page
+from synnefo_tx.compute.servers.progress import ServerProgress
+from synnefo_tx.ganeti.messages import ImageReport
 from tests.support.cloud import CloudTestCase
 
 
@@ -16,19 +19,19 @@ class KeptPagesTests(SynchronousTestCase):
         """Pages are kept up to a number of bytes; those longest unused make room."""
         kept = KeptPages(100)
         for owner in ("a", "b", "c", "d"):
-            kept.put(owner, Page("1", bytes(25)))
+            kept.put(owner, Page(b"1", bytes(25)))
         kept.get("a")
-        kept.put("e", Page("1", bytes(20)))
+        kept.put("e", Page(b"1", bytes(20)))
         self.assertEqual([kept.get(owner) is None for owner in "abcde"], [0, 1, 0, 0, 0])
         self.assertEqual(kept.bytes, 95)
 
     def test_replaced(self) -> None:
         """A newer page takes the place of its owner's last, and a huge one is not kept."""
         kept = KeptPages(100)
-        kept.put("a", Page("1", bytes(25)))
-        kept.put("a", Page("2", bytes(10)))
-        self.assertEqual((kept.bytes, kept.get("a")), (10, Page("2", bytes(10))))
-        kept.put("a", Page("3", bytes(26)))
+        kept.put("a", Page(b"1", bytes(25)))
+        kept.put("a", Page(b"2", bytes(10)))
+        self.assertEqual((kept.bytes, kept.get("a")), (10, Page(b"2", bytes(10))))
+        kept.put("a", Page(b"3", bytes(26)))
         self.assertEqual((kept.bytes, kept.get("a")), (0, None))
 
 
@@ -56,6 +59,14 @@ class ServerPagesTests(CloudTestCase):
         await self.app.compute.actions.delete(self.user, id)
         await self.settle()
         self.assertEqual(await self.listed(), [])
+
+    async def test_reports(self) -> None:
+        """What the image installer tells is shown at once, though the server is the same."""
+        id = await self.built()
+        self.assertEqual((await self.listed())[0]["diagnostics"], [])
+        report = ImageReport(f"snf-{id}", "image-info", "DEBUG", "copied", "", datetime.now(UTC))
+        await ServerProgress(self.database, "snf-").apply([report])
+        self.assertEqual((await self.listed())[0]["diagnostics"][0]["message"], "copied")
 
     async def test_kept(self) -> None:
         """While nothing changes the page itself is read once; somebody else's is another."""
