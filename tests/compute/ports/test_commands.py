@@ -22,7 +22,7 @@ class PortCase(CloudCommandTestCase):
         networks: Networks = self.app.compute.networks
         self.lan = (await networks.create_private(self.user, "lan", "MAC_FILTERED", None)).id
         await networks.add_subnet(self.user, self.lan, "10.1.0.0/24", dhcp=False)
-        self.id = await self.built(networks=(WantedPort(self.lan, "10.1.0.9"),))
+        self.made = await self.built(networks=(WantedPort(self.lan, "10.1.0.9"),))
 
 
 class PortTests(PortCase):
@@ -33,7 +33,7 @@ class PortTests(PortCase):
             [(row["network"], row["fixed_ips"], row["state"]) for row in rows],
             [(str(self.public), "203.0.113.2", "ACTIVE"), (str(self.lan), "10.1.0.9", "ACTIVE")],
         )
-        self.assertEqual({row["server_id"] for row in rows}, {str(self.id)})
+        self.assertEqual({row["server_id"] for row in rows}, {str(self.made)})
         self.assertEqual({row["user.uuid"] for row in rows}, {self.user.user})
         other = await self.built(await self.make_caller("other@example.org"))
         first, second, third = (row["id"] for row in await self.records("port-list", "-o", "id"))
@@ -97,7 +97,7 @@ class SubnetTests(PortCase):
         ):
             found = await self.records("subnet-list", "-o", "id", *options)
             self.assertEqual([row["id"] for row in found], expected, options)
-        await self.app.compute.actions.delete(OPERATOR, self.id)
+        await self.app.compute.actions.delete(OPERATOR, self.made)
         await self.settle()
         await self.app.compute.networks.delete(OPERATOR, self.lan)
         await self.settle()
@@ -143,11 +143,11 @@ class HistoryTests(PortCase):
     async def test_history(self) -> None:
         """Each public address given and given back is kept, with whose it was, also when the
         server is gone; private ones are not."""
-        given = ("203.0.113.2", str(self.id), "associate", "server created")
+        given = ("203.0.113.2", str(self.made), "associate", "server created")
         self.assertEqual(await self.listed(), [given])
-        await self.app.compute.actions.delete(OPERATOR, self.id)
+        await self.app.compute.actions.delete(OPERATOR, self.made)
         await self.settle()
-        back = ("203.0.113.2", str(self.id), "disassociate", "server removed")
+        back = ("203.0.113.2", str(self.made), "disassociate", "server removed")
         self.assertEqual(await self.listed(), [given, back])
         other = await self.built(await self.make_caller("other@example.org"))
         for options, expected in (
