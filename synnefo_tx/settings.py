@@ -45,6 +45,10 @@ class Http:
         (), "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     body_max_bytes: int = setting(1024 * 1024, "Largest JSON body that is read")
+    workers: int = setting(1, "Processes that serve the API; --workers has precedence")
+    drain_limit_seconds: float = setting(
+        10.0, "Time that running requests are given when a process stops"
+    )
 
 
 @frozen(kw_only=True)
@@ -74,6 +78,12 @@ class DatabaseSettings:
     waiting_max: int = setting(200, "Requests that may wait for a connection; more get 503")
     wait_limit_seconds: float = setting(5.0, "Longest wait for a connection")
     statement_limit_seconds: float = setting(10.0, "Longest run of one statement")
+    transaction_idle_limit_seconds: float = setting(
+        30.0, "Longest time that a transaction may wait for its process; then it is rolled back"
+    )
+    leader_silence_seconds: float = setting(
+        10.0, "Silence of a leader (of pollers, of timers) after which another is elected"
+    )
 
 
 @frozen(kw_only=True)

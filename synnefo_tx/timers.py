@@ -1,14 +1,16 @@
 """Periodic work that outlives its own errors.
 
-Twisted's TimerService stops for good after one exception; a Periodic logs it and goes on.
+Twisted's TimerService stops for good after one exception; a Periodic logs it and goes on. Its work
+runs in the context in which it was started, so that what a leader starts is known as the leader's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -33,9 +35,11 @@ class Periodic(Service):
         self._loop = LoopingCall(self._run)
         self._loop.clock = clock
         self._finished: Deferred[LoopingCall] | None = None
+        self._context = Context()
 
     def startService(self) -> None:
         super().startService()
+        self._context = copy_context()
         self._finished = self._loop.start(self.interval_seconds, now=True)
 
     def stopService(self) -> Deferred[LoopingCall] | None:
@@ -46,11 +50,13 @@ class Periodic(Service):
         return finished
 
     def _run(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._once())
+        return self._context.run(Deferred.fromCoroutine, self._once())
 
     async def _once(self) -> None:
         try:
             await self._work()
+        except CancelledError as error:
+            self.log.info("timer {timer} was cut short: {error}", timer=self.name, error=str(error))
         except Exception:
             self.failures += 1
             self.log.failure("timer {timer} failed; it goes on", timer=self.name)

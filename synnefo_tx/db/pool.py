@@ -7,7 +7,7 @@ statement on its own. What must happen only if the transaction held goes through
 How things end: a COMMIT whose answer is lost raises CommitUnknown, because it may have held; a
 connection lost before that raises DatabaseUnavailable and nothing held. A task that is cancelled
 leaves its statement running: the pool asks the server to end it, waits two seconds, then closes the
-connection.
+connection. A task of a leader whose time is over gets Deposed (see ``fence``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from synnefo_tx.db.driver import ConnectionDied, DriverConnection, Parameters, Result, Row
+from synnefo_tx.db.fence import BEGIN_FENCED, Deposed, current_term
 from synnefo_tx.faults import ServiceUnavailable
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ __all__ = [
     "Row",
     "Transaction",
     "UniqueViolation",
+    "shield",
 ]
 
 CANCEL_WAIT_SECONDS = 2.0
@@ -134,7 +136,7 @@ class Database:
     async def transaction(self, name: str) -> AsyncIterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
-        Raises DatabaseUnavailable or CommitUnknown, see the head of the module.
+        Raises DatabaseUnavailable, CommitUnknown or Deposed, see the head of the module.
         """
         connection = await self._begin()
         transaction = Transaction(name, partial(self._run, connection))
@@ -183,12 +185,15 @@ class Database:
         for last in (False, True):
             connection = await self._acquire()
             try:
-                await self._run(connection, "BEGIN", None)
+                await self._run_begin(connection)
             except DatabaseUnavailable:
                 alive = connection.busy
                 self._abandon(connection) if alive else self._discard(connection)
                 if last or alive:
                     raise
+            except Deposed:
+                await self._rollback(connection)
+                raise
             except BaseException:
                 self._abandon(connection)
                 raise
@@ -196,11 +201,21 @@ class Database:
                 return connection
         raise AssertionError("both tries returned or raised")
 
+    async def _run_begin(self, connection: DriverConnection) -> None:
+        term = current_term.get()
+        if term is None:
+            await self._run(connection, "BEGIN", None)
+        elif not (await self._run(connection, BEGIN_FENCED, term.key)).count:
+            term.depose()
+            raise Deposed(f"{term.name} has another leader than that of epoch {term.epoch}")
+
     async def _run(
         self, connection: DriverConnection, sql: str, parameters: Parameters | None
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
-        running = _shield(connection.execute(sql, parameters))
+        if connection.closed:
+            raise DatabaseUnavailable("the database connection was lost")
+        running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
         running.addTimeout(self.limits.statement_seconds + CANCEL_WAIT_SECONDS, self._clock)
         try:
@@ -215,6 +230,9 @@ class Database:
             raise
 
     async def _commit(self, name: str, connection: DriverConnection) -> None:
+        if connection.closed:
+            self._discard(connection)
+            raise DatabaseUnavailable("the database connection was lost before the commit")
         try:
             await self._run(connection, "COMMIT", None)
         except (DatabaseUnavailable, CancelledError) as error:
@@ -344,7 +362,7 @@ class Database:
         self._discard(connection)
 
 
-def _shield(running: Deferred[T]) -> Deferred[T]:
+def shield(running: Deferred[T]) -> Deferred[T]:
     """A Deferred that may be cancelled while ``running`` goes on."""
     outer: Deferred[T] = Deferred(lambda d: None)
 

@@ -1,0 +1,10 @@
+-- Who leads what: pollers, timers. The advisory lock decides; the epoch tells leaders apart, and
+-- every write of a leader shares a lock on its row, so none outlives its leader's epoch.
+CREATE TABLE elections (
+    name text PRIMARY KEY,
+    epoch bigint NOT NULL CHECK (epoch > 0),
+    holder text NOT NULL,
+    since timestamptz NOT NULL,
+    told timestamptz,
+    report jsonb NOT NULL DEFAULT '{}'
+);
