@@ -7,9 +7,9 @@ comes in as ``Edges``, so that a simulator can give its own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
-from attrs import frozen
+from attrs import Factory, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.compute.backends.operations import BackendUses
@@ -34,6 +34,7 @@ from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
 from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.console.tickets import Tickets
+from synnefo_tx.db.election import Electorate, Unopposed
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
@@ -64,13 +65,16 @@ MISSES_WINDOW_SECONDS = 300.0
 
 @frozen
 class Edges:
-    """What a process uses of the world: a clock, randomness, ids, other hosts, threads."""
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, and the
+    other processes, among which it may be elected."""
 
     clock: IReactorTime
     entropy: Callable[[int], bytes]
     new_id: Callable[[], str]
     agent_for: AgentFor
     hashing: Threads
+    electorate: Electorate = Factory(Unopposed)
+    metrics_folder: Path | None = None
 
 
 @frozen
@@ -129,12 +133,13 @@ class Application:
     compute: ComputeParts
     poller: Poller
     gauges: Gauges
+    health: Health
     site: ApiSite
 
 
 def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
     """Wire a process."""
-    metrics = Metrics()
+    metrics = Metrics(edges.metrics_folder)
     identity = build_identity(settings, database, edges)
     ganeti = build_ganeti(settings, database, sealer, edges)
     compute = build_compute(settings, database, sealer, edges, identity, ganeti)
@@ -147,11 +152,23 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         compute.reconciliation.follow,
         edges.clock,
         settings.ganeti,
+        edges.electorate,
     )
-    gauges = Gauges(metrics, database, poller, compute.reconciliation.differences)
+    gauges = Gauges(metrics, database, poller, ganeti.backends)
     authenticate = identity.tokens.authenticate
     site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
-    app = Application(settings, database, metrics, identity, ganeti, compute, poller, gauges, site)
+    app = Application(
+        settings=settings,
+        database=database,
+        metrics=metrics,
+        identity=identity,
+        ganeti=ganeti,
+        compute=compute,
+        poller=poller,
+        gauges=gauges,
+        health=Health(edges.clock),
+        site=site,
+    )
     mount(app, edges.clock)
     return app
 
@@ -227,9 +244,8 @@ def mount(app: Application, clock: IReactorTime) -> None:
     """Serve every endpoint at its place."""
     settings, compute, site = app.settings, app.compute, app.site
     url = settings.site_url
-    health = Health(clock)
-    _ask_parts(health, app)
-    site.mount("", OperationRoutes(health, app.metrics, app.gauges, clock))
+    _ask_parts(app.health, app, clock)
+    site.mount("", OperationRoutes(app.health, app.metrics, app.gauges, clock))
     catalog = Catalog(url)
     site.mount("/identity", IdentityRoutes(app.identity.tokens, app.identity.logins, catalog))
     site.mount("/account/v1.0", AccountRoutes(app.identity.quota, app.identity.resources))
@@ -250,17 +266,20 @@ def mount(app: Application, clock: IReactorTime) -> None:
     site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, misses))
 
 
-def _ask_parts(health: Health, app: Application) -> None:
+def _ask_parts(health: Health, app: Application, clock: IReactorTime) -> None:
     async def database() -> str:
         await app.database.read("SELECT 1")
         return f"{app.database.busy_count} of {app.database.limits.connections} connections in use"
 
     async def clusters() -> str:
-        lags: dict[int, Any] = dict(app.poller.lags)
-        failing = sorted(backend for backend, lag in lags.items() if lag.failing)
-        if failing and len(failing) == len(lags):
+        watches = await app.gauges.watches(clock.seconds())
+        silent = [each.backend for each in watches if each.silent]
+        if silent:
+            raise Unwell(f"nobody watches clusters: {', '.join(map(str, silent))}")
+        failing = [each.backend for each in watches if each.failing]
+        if failing and len(failing) == len(watches):
             raise Unwell(f"no cluster answers: {', '.join(map(str, failing))}")
-        return f"{len(lags) - len(failing)} of {len(lags)} clusters answer"
+        return f"{len(watches) - len(failing)} of {len(watches)} clusters answer"
 
     health.add("database", database)
     health.add("clusters", clusters)

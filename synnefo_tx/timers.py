@@ -6,14 +6,16 @@ runs in the context in which it was started, so that what a leader starts is kno
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context, copy_context
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+
+from synnefo_tx.db.election import Electorate
 
 
 class Periodic(Service):
@@ -60,3 +62,29 @@ class Periodic(Service):
         except Exception:
             self.failures += 1
             self.log.failure("timer {timer} failed; it goes on", timer=self.name)
+
+
+class ElectedTimers(Service):
+    """Timers that run while this process is elected for ``election``."""
+
+    def __init__(self, election: str, timers: Sequence[Periodic], electorate: Electorate) -> None:
+        self._election = election
+        self._timers = timers
+        self._electorate = electorate
+
+    def startService(self) -> None:
+        super().startService()
+        self._electorate.stand(self._election, self._lead)
+
+    async def stopService(self) -> None:
+        """Stop; returns when runs that were under way have ended."""
+        super().stopService()
+        await self._electorate.withdraw(self._election)
+
+    async def _lead(self) -> None:
+        for timer in self._timers:
+            timer.startService()
+        try:
+            await Deferred()
+        finally:
+            await DeferredList([maybeDeferred(each.stopService) for each in self._timers])

@@ -26,8 +26,8 @@ from synnefo_tx.db.embedded import EmbeddedError
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.faults import Fault
 from synnefo_tx.ganeti.model import RapiFailure
-from synnefo_tx.service import CannotStart
 from synnefo_tx.settings import Settings, SettingsError
+from synnefo_tx.starting import CannotStart
 
 KNOWN_ERRORS = (
     Fault,

@@ -1,13 +1,16 @@
 """Asks each cluster what became of its open jobs, and what instances it has.
 
 One filtered query for all open jobs of a cluster every two seconds while there are any, else every
-half minute; one listing of all instances a minute. A cluster that hangs delays only itself.
+half minute; one listing of all instances a minute. A cluster that hangs delays only itself. Of all
+processes one watches a cluster: who is elected for it. It tells the others how it goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from attrs import define, frozen
@@ -17,12 +20,18 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from synnefo_tx.db.election import Electorate
+from synnefo_tx.db.leaders import report
 from synnefo_tx.db.pool import Database
+from synnefo_tx.faults import ServiceUnavailable
 from synnefo_tx.ganeti.backends.operations import NOW, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import open_count
 from synnefo_tx.ganeti.model import RapiFailure
 from synnefo_tx.settings import Ganeti
+
+REPORT_SECONDS = 5.0
+ELECTION = "poller:"
 
 
 @frozen
@@ -42,10 +51,13 @@ class Lag:
     listed: float | None = None
     failing: bool = False
     open_jobs: int = 0
+    differences: int = 0
+    told: float | None = None
+    told_failing: bool = False
 
 
 class Poller(Service):
-    """Watches every backend in a task of its own."""
+    """Watches every backend, for which it is elected, in a task of its own."""
 
     log = Logger()
 
@@ -54,9 +66,10 @@ class Poller(Service):
         database: Database,
         backends: Backends,
         jobs: Jobs,
-        on_listing: Callable[[Listing], Awaitable[object]],
+        on_listing: Callable[[Listing], Awaitable[int]],
         clock: IReactorTime,
         settings: Ganeti,
+        electorate: Electorate,
     ) -> None:
         self._database = database
         self._backends = backends
@@ -64,7 +77,8 @@ class Poller(Service):
         self._on_listing = on_listing
         self._clock = clock
         self._settings = settings
-        self._watches: dict[int, Deferred[None]] = {}
+        self._electorate = electorate
+        self._standing: set[int] = set()
         self._census: Deferred[None] | None = None
         self.lags: dict[int, Lag] = {}
 
@@ -75,32 +89,43 @@ class Poller(Service):
     async def stopService(self) -> None:
         """Stop looking; what is being applied is applied to its end by its transaction."""
         super().stopService()
-        tasks = list(self._watches.values())
         if self._census is not None:
-            tasks.append(self._census)
-        for task in tasks:
-            task.cancel()
-            try:
-                await task
-            except CancelledError:
-                continue
+            self._census.cancel()
+            with suppress(CancelledError):
+                await self._census
+        for backend in list(self._standing):
+            await self._leave(backend)
 
     async def _count(self) -> None:
-        """Begin to watch clusters that were added since."""
+        """Stand for clusters that were added since, leave those that went."""
         while self.running:
             try:
-                for backend in await self._backends.list():
-                    if not backend.offline and backend.id not in self._watches:
-                        watch = Deferred.fromCoroutine(self._watch(backend.id))
-                        self._watches[backend.id] = watch
+                listed = await self._backends.list()
+                online = {each.id for each in listed if not each.offline}
+                for backend in sorted(online - self._standing):
+                    self._standing.add(backend)
+                    self._electorate.stand(f"{ELECTION}{backend}", partial(self._watch, backend))
+                for backend in self._standing - {each.id for each in listed}:
+                    await self._leave(backend)
             except CancelledError:
                 raise
             except Exception:
                 self.log.failure("the clusters could not be counted; it goes on")
             await deferLater(self._clock, self._settings.open_poll_seconds)
 
+    async def _leave(self, backend: int) -> None:
+        self._standing.discard(backend)
+        await self._electorate.withdraw(f"{ELECTION}{backend}")
+
     async def _watch(self, backend: int) -> None:
-        lag = self.lags.setdefault(backend, Lag())
+        lag = self.lags[backend] = Lag()
+        try:
+            await self._look_on(backend, lag)
+        finally:
+            # Who watches no more knows no more.
+            self.lags.pop(backend, None)
+
+    async def _look_on(self, backend: int, lag: Lag) -> None:
         last_idle: float | None = None
         while self.running:
             now = self._clock.seconds()
@@ -120,7 +145,26 @@ class Poller(Service):
                 self.log.warn("cluster {backend}: {error}", backend=backend, error=str(error))
             except Exception:
                 self.log.failure("a look at cluster {backend} failed; it goes on", backend=backend)
+            await self._tell(lag)
             await deferLater(self._clock, self._settings.open_poll_seconds)
+
+    async def _tell(self, lag: Lag) -> None:
+        """Tell the other processes how it goes: every few seconds, and when that changes."""
+        now = self._clock.seconds()
+        is_known = lag.told is not None and now - lag.told < REPORT_SECONDS
+        if is_known and lag.told_failing == lag.failing:
+            return
+        content = {
+            "failing": lag.failing,
+            "polled_seconds": None if lag.polled is None else now - lag.polled,
+            "differences": lag.differences,
+        }
+        try:
+            await report(self._database, content)
+        except ServiceUnavailable as error:
+            self.log.warn("the watch could not be told: {error}", error=str(error))
+        else:
+            lag.told, lag.told_failing = now, lag.failing
 
     async def look(self, backend: int) -> None:
         """Sweep and poll the intents of one cluster, once."""
@@ -137,7 +181,8 @@ class Poller(Service):
 
     async def list_instances(self, backend: int) -> None:
         """List all instances of a cluster once and hand them on."""
-        await self._on_listing(await self.read(backend))
+        lag = self.lags.setdefault(backend, Lag())
+        lag.differences = await self._on_listing(await self.read(backend))
 
     async def read(self, backend: int) -> Listing:
         """All instances of a cluster now; raises RapiFailure."""

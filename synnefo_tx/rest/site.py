@@ -19,7 +19,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from synnefo_tx.caller import Caller
@@ -36,6 +36,7 @@ from synnefo_tx.faults import (
 )
 from synnefo_tx.log import request_id
 from synnefo_tx.rest import codec, policy
+from synnefo_tx.rest.channel import ApiFactory
 from synnefo_tx.rest.endpoint import Call, Endpoint, Reply, endpoints_of
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.settings import Http
@@ -111,12 +112,9 @@ class ApiSite:
         route(serve)
         self.mounted.append(mounted)
 
-    def site(self) -> Site:
+    def site(self) -> ApiFactory:
         """The protocol factory to listen with."""
-        site = _QuietSite(self._app.resource(), requestFactory=self._request, reactor=self._clock)
-        site.timeOut = 75
-        site.displayTracebacks = False
-        return site
+        return ApiFactory(self._app.resource(), requestFactory=self._request, reactor=self._clock)
 
     def _request(self, channel: HTTPChannel, queued: object = None) -> LimitedRequest:
         return LimitedRequest(channel, self.settings.body_max_bytes)
@@ -199,13 +197,6 @@ class ApiSite:
         remote = client_address(request, self.settings.trusted_proxies)
         self._account("unrouted", request, None, remote, 0.0)
         return body
-
-
-class _QuietSite(Site):
-    """A site without an access log of its own: the wrapper's knows endpoint and caller."""
-
-    def log(self, request: object) -> None:
-        """Write nothing."""
 
 
 class LimitedRequest(Request):

@@ -253,7 +253,7 @@ class FenceTests(ElectionTestCase):
         self.assertEqual(await self.things(), [])
 
     async def test_lost_before_commit(self) -> None:
-        """A transaction that was rolled back while its task slept is told as such, not as unknown."""
+        """That a transaction was rolled back while its task slept is told, not left unknown."""
         paused = Database(connector(reactor, self.url, SETTINGS), reactor, PoolLimits())
         self.addCleanup(lambda: Deferred.fromCoroutine(paused.close()))
         with self.assertRaises(DatabaseUnavailable):
