@@ -43,6 +43,7 @@ class StartingService(MultiService):
         super().__init__()
         self._reactor = reactor
         self._starting: Deferred[None] | None = None
+        self._is_given_up = False
 
     async def _start(self) -> None:
         raise AssertionError("each kind of process has its own start")
@@ -54,11 +55,12 @@ class StartingService(MultiService):
 
     def _end_start(self) -> None:
         """Give up a start that is under way."""
+        self._is_given_up = True
         if self._starting is not None and not self._starting.called:
             self._starting.cancel()
 
     def _failed(self, failure: Any) -> None:
-        if failure.check(CancelledError) and not self.running:
+        if failure.check(CancelledError) and self._is_given_up:
             return
         if failure.check(*KNOWN):
             text = str(failure.value)

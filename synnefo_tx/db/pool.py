@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 CANCEL_WAIT_SECONDS = 2.0
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 Execute = Callable[[str, Parameters | None], Awaitable[Result]]
 
@@ -133,12 +134,13 @@ class Database:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def transaction(self, name: str) -> AsyncIterator[Transaction]:
+    async def transaction(self, name: str, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
+        With ``snapshot`` all its statements see one moment, and it may only read.
         Raises DatabaseUnavailable, CommitUnknown or Deposed, see the head of the module.
         """
-        connection = await self._begin()
+        connection = await self._begin(snapshot)
         transaction = Transaction(name, partial(self._run, connection))
         try:
             yield transaction
@@ -181,11 +183,11 @@ class Database:
         for ending in list(self._abandoned):
             await ending
 
-    async def _begin(self) -> DriverConnection:
+    async def _begin(self, snapshot: bool) -> DriverConnection:
         for last in (False, True):
             connection = await self._acquire()
             try:
-                await self._run_begin(connection)
+                await self._run_begin(connection, snapshot)
             except DatabaseUnavailable:
                 alive = connection.busy
                 self._abandon(connection) if alive else self._discard(connection)
@@ -201,9 +203,12 @@ class Database:
                 return connection
         raise AssertionError("both tries returned or raised")
 
-    async def _run_begin(self, connection: DriverConnection) -> None:
+    async def _run_begin(self, connection: DriverConnection, snapshot: bool) -> None:
         term = current_term.get()
-        if term is None:
+        if snapshot:
+            await self._run(connection, "BEGIN", None)
+            await self._run(connection, SNAPSHOT, None)
+        elif term is None:
             await self._run(connection, "BEGIN", None)
         elif not (await self._run(connection, BEGIN_FENCED, term.key)).count:
             term.depose()

@@ -41,6 +41,7 @@ class ApiFactory(Site):
 
     protocol: Any = _Channel
     displayTracebacks = False
+    noisy = False
     stops = Logger()
 
     def __init__(self, *args: Any, **named: Any) -> None:

@@ -7,7 +7,7 @@ chose before it was imported). What is read when somebody asks is a ``Reading`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -50,6 +50,7 @@ class Metrics:
         self._folder = folder
         self.registry = CollectorRegistry()
         self._readings = CollectorRegistry()
+        self._before_text: list[Callable[[], None]] = []
         self.requests = Counter(
             "synnefo_requests",
             "Requests by endpoint and status",
@@ -79,8 +80,14 @@ class Metrics:
         self._readings.register(reading)
         return reading
 
+    def before_text(self, read: Callable[[], None]) -> None:
+        """Call ``read`` whenever somebody asks, before the answer is written."""
+        self._before_text.append(read)
+
     async def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        for read in self._before_text:
+            read()
         if self._folder is None:
             counted = generate_latest(self.registry)
         else:

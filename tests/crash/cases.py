@@ -21,7 +21,7 @@ from synnefo_tx.identity.projects.store import ProjectStore
 from tests.crash.load import DEEDS, SERVERS, User
 from tests.support.http import request
 from tests.support.identity import make_user
-from tests.support.processes import CloudProcess, Twistd, free_ports, until
+from tests.support.processes import CloudProcess, Twistd, free_ports, processes_of, until
 
 IMAGE = "5d1c1f3a-7c1e-4f0e-9d5e-6b1f4d0a2c11"
 SEED = 20
@@ -38,20 +38,6 @@ CHANGES = {
     "GANETI__LISTING_SECONDS": "2",
     "GANETI__STATS_REFRESH_SECONDS": "2",
 }
-
-
-def processes_of(folder):
-    """Processes whose command line or environment names the folder."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (each / "cmdline").read_bytes()
-            known = command + (each / "environ").read_bytes()
-        except OSError:
-            continue  # it ended meanwhile, or is another user's
-        if str(folder).encode() in known:
-            found.append(command.replace(b"\0", b" ").decode())
-    return found
 
 
 class CrashTestCase(TestCase):

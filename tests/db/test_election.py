@@ -299,3 +299,16 @@ class FenceTests(ElectionTestCase):
         (leader,) = await leaders(self.database)
         self.assertEqual(leader.report, {"drift": 2})
         self.assertLess(leader.told_seconds, 30)
+
+    async def test_snapshot(self) -> None:
+        """A leader may read one moment of the database; that writes nothing and needs no fence."""
+
+        async def look() -> int:
+            current_term.set(Term("timers", 2, lambda: None))
+            async with self.database.transaction("look", snapshot=True) as tx:
+                return await tx.value("SELECT count(*) FROM thing")
+
+        self.assertEqual(await Deferred.fromCoroutine(look()), 0)
+        with self.assertRaises(psycopg2.Error):
+            async with self.database.transaction("look", snapshot=True) as tx:
+                await tx.run("INSERT INTO thing VALUES (1)")
