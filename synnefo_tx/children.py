@@ -155,15 +155,16 @@ class Child:
         self.state = state
         ready: Deferred[None] = Deferred(lambda d: None)
         self._ready = ready
-        self._pipes = _Pipes(self._said, self._process_ended)
+        pipes = _Pipes(self._said, self._process_ended)
         command = self._command
         process = self._reactor.spawnProcess(
-            self._pipes,
+            pipes,
             command.arguments[0],
             command.arguments,
             env=dict(command.environ),
             childFDs=command.descriptors,
         )
+        self._pipes = pipes
         self.pid = int(process.pid)
         self.log.info("process {name} is {process}", name=self.name, process=self.pid)
         self._changed()

@@ -76,7 +76,8 @@ def child_arguments(options: Any) -> list[str]:
         if parent["syslog"]:
             logging = ["--syslog", "--prefix", parent["prefix"]]
         elif parent["logger"]:
-            logging = ["--logger", parent["logger"]]
+            observer = parent["logger"]  # twistd has looked its name up already
+            logging = ["--logger", f"{observer.__module__}.{observer.__qualname__}"]
         elif parent["nodaemon"] and not parent["logfile"]:
             logging = ["--logfile", "-"]
     program = [sys.executable, str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile="]
