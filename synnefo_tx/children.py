@@ -190,10 +190,10 @@ class Child:
         self._pipes = None
         self._died(self.pid)
         if self.state == "stopping":
+            self._answer(Failure(ChildEnded(f"{self.name} was stopped")))
             waiting, self._ended = self._ended, []
             for each in waiting:
-                each.callback(None)
-            self._answer(Failure(ChildEnded(f"{self.name} was stopped")))
+                each.callback(None)  # may start it anew
             return
         if self.state == "starting":
             self.state = "stopping"

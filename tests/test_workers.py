@@ -183,7 +183,7 @@ class LifeTests(WorkersTestCase):
     async def test_rolled(self) -> None:
         """SIGHUP starts all processes anew one by one; no request is refused, cut or failed."""
         await self.cloud.start_ready()
-        before = self.numbers("synnefo-worker")
+        before = self.numbers(" synnefo-worker --name")
         outcomes: list[str] = []
         child = self.cloud.child
         assert child is not None
@@ -191,7 +191,7 @@ class LifeTests(WorkersTestCase):
         asking = Deferred.fromCoroutine(self.ask_for(12, outcomes))
 
         async def all_new() -> bool:
-            now = self.numbers("synnefo-worker")
+            now = self.numbers(" synnefo-worker --name")
             return len(now) == 3 and not set(now) & set(before)
 
         await until(all_new, 60, "all processes are new")
