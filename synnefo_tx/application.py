@@ -134,6 +134,7 @@ class Application:
     poller: Poller
     gauges: Gauges
     health: Health
+    misses: Misses
     site: ApiSite
 
 
@@ -167,6 +168,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         poller=poller,
         gauges=gauges,
         health=Health(edges.clock),
+        misses=Misses(database, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS),
         site=site,
     )
     mount(app, edges.clock)
@@ -262,8 +264,7 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/network/v2.0",
         NetworkRoutes(compute.networks, compute.ports, settings.compute, f"{url}/network/v2.0"),
     )
-    misses = Misses(clock, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS)
-    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, misses))
+    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, app.misses))
 
 
 def _ask_parts(health: Health, app: Application, clock: IReactorTime) -> None:

@@ -242,6 +242,7 @@ async def reconcile_quota(app: Application) -> int:
 async def sweep(app: Application) -> None:
     """Remove what is past its time."""
     await app.compute.parameters.sweep()
+    await app.misses.sweep()
     async with app.database.transaction("tickets-sweep") as tx:
         await app.compute.tickets.sweep(tx)
     async with app.database.transaction("holdings-sweep") as tx:

@@ -8,3 +8,10 @@ CREATE TABLE elections (
     told timestamptz,
     report jsonb NOT NULL DEFAULT '{}'
 );
+-- What an address asked for in vain, counted for all processes together.
+CREATE TABLE request_misses (
+    address text PRIMARY KEY,
+    began timestamptz NOT NULL,
+    misses integer NOT NULL CHECK (misses > 0)
+);
+CREATE INDEX request_misses_began ON request_misses (began);
