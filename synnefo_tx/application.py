@@ -33,6 +33,7 @@ from synnefo_tx.compute.servers.reconcile import Reconciliation
 from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
 from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
+from synnefo_tx.console.places import Places
 from synnefo_tx.console.tickets import Tickets
 from synnefo_tx.db.election import Electorate, Unopposed
 from synnefo_tx.db.pool import Database
@@ -119,6 +120,7 @@ class ComputeParts:
     reconciliation: Reconciliation
     usage: ServerUsage
     tickets: Tickets
+    places: Places
 
 
 @frozen
@@ -218,8 +220,10 @@ def build_compute(
     )
     events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
     tickets = Tickets(sealer, edges.entropy, settings.console.ticket_seconds)
+    limits = settings.console
+    places = Places(limits.sessions_per_user_max, limits.sessions_per_server_max)
     consoles = ServerConsoles(
-        database, servers, ganeti.backends, tickets, identity.active, edges.clock, settings
+        database, servers, ganeti.backends, tickets, places, identity.active, edges.clock, settings
     )
     return ComputeParts(
         backends=BackendUses(database, ganeti.backends),
@@ -239,6 +243,7 @@ def build_compute(
         reconciliation=Reconciliation(database, events, ganeti.backends, own.backend_prefix_id),
         usage=ServerUsage(),
         tickets=tickets,
+        places=places,
     )
 
 

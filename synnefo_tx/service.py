@@ -245,6 +245,7 @@ async def sweep(app: Application) -> None:
     await app.misses.sweep()
     async with app.database.transaction("tickets-sweep") as tx:
         await app.compute.tickets.sweep(tx)
+        await app.compute.places.sweep(tx)
     async with app.database.transaction("holdings-sweep") as tx:
         await app.identity.quota.sweep(tx)
     async with app.database.transaction("tokens-sweep") as tx:

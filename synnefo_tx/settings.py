@@ -60,8 +60,8 @@ class Console:
     tls_key: str = setting("", "PEM file of the certificate's key")
     allowed_origins: tuple[str, ...] = setting((), "Further Origins that may open a console")
     ticket_seconds: int = setting(30, "Life of a console ticket")
-    sessions_per_user_max: int = setting(8, "Live consoles of one user")
-    sessions_per_server_max: int = setting(2, "Live consoles of one server")
+    sessions_per_user_max: int = setting(8, "Live consoles of one user, in all processes")
+    sessions_per_server_max: int = setting(2, "Live consoles of one server, in all processes")
     sessions_max: int = setting(500, "Live consoles of one process")
     connect_limit_seconds: float = setting(5.0, "Longest wait for the hypervisor's screen")
     screen_ports: tuple[int, ...] = setting(

@@ -69,8 +69,6 @@ def _limits(console: Console) -> ConsoleLimits:
         raise SettingsError("console.screen_ports must be the first and the last port")
     first, last = console.screen_ports
     return ConsoleLimits(
-        sessions_per_user=console.sessions_per_user_max,
-        sessions_per_server=console.sessions_per_server_max,
         sessions=console.sessions_max,
         connections=2 * console.sessions_max,
         connect_seconds=console.connect_limit_seconds,
