@@ -7,6 +7,7 @@ is started again; when this process ends, however it does, all children end.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -25,7 +26,7 @@ from twisted.internet.defer import (
     gatherResults,
     maybeDeferred,
 )
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
 from synnefo_tx import application
@@ -52,6 +53,9 @@ from synnefo_tx.starting import (
 )
 
 STOP_SLACK_SECONDS = 10.0
+# After a supervisor that was killed its children hold the port until they have seen it.
+PORT_LIMIT_SECONDS = 5.0
+PORT_LOOK_SECONDS = 0.2
 # What PostgreSQL keeps for its own and for snf-manage.
 OTHER_CONNECTIONS = 15
 OWN_SERVER_CONNECTIONS = 100
@@ -91,9 +95,9 @@ class Supervisor(StartingService):
         self._check_connections()
         make_home(self.settings.home)
         http, console = self.settings.http, self.settings.console
-        self._listen("api", http.host, http.port, "SYNNEFO_HTTP__PORT")
+        await self._listen("api", http.host, http.port, "SYNNEFO_HTTP__PORT")
         if "console" in self.roles:
-            self._listen("console", console.host, console.port, "SYNNEFO_CONSOLE__PORT")
+            await self._listen("console", console.host, console.port, "SYNNEFO_CONSOLE__PORT")
         self._database = await self._open_database()
         await deferToThread(key_file, self.settings.home / KEY_FILE)
         folder = await deferToThread(self._metrics_folder)
@@ -116,16 +120,21 @@ class Supervisor(StartingService):
                 "SYNNEFO_DATABASE__URL"
             )
 
-    def _listen(self, role: str, host: str, port: int, variable: str) -> None:
+    async def _listen(self, role: str, host: str, port: int, variable: str) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError as error:
-            if error.errno is not None and "in use" in os.strerror(error.errno):
-                raise port_taken(host, port, variable) from None
-            raise CannotStart(f"cannot listen on {host}:{port}: {error}") from None
-        listening.setblocking(False)
-        self._sockets[role] = listening
+        deadline = self._reactor.seconds() + PORT_LIMIT_SECONDS
+        while role not in self._sockets:
+            try:
+                listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise CannotStart(f"cannot listen on {host}:{port}: {error}") from None
+                if self._reactor.seconds() > deadline:
+                    raise port_taken(host, port, variable) from None
+                await deferLater(self._reactor, PORT_LOOK_SECONDS)
+            else:
+                listening.setblocking(False)
+                self._sockets[role] = listening
 
     async def _open_database(self) -> Database:
         if not self.settings.database.url:

@@ -215,8 +215,15 @@ class LifeTests(WorkersTestCase):
         await self.cloud.start_ready()
         await self.cloud.end("KILL")
         await self.gone()
+
+    async def test_supervisor_replaced(self) -> None:
+        """After a supervisor that was killed another starts at once, on the same ports."""
+        await self.cloud.start_ready()
+        before = self.numbers(" synnefo-worker --name")
+        await self.cloud.end("KILL")
         await self.cloud.start_ready()
         self.assertTrue(await self.healthy())
+        self.assertEqual(set(before) & set(self.numbers(" synnefo-worker --name")), set())
 
     async def test_counts_add_up(self) -> None:
         """Whichever worker is asked for metrics, it shows the sum of all workers' counts."""

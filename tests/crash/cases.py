@@ -44,13 +44,15 @@ class CrashTestCase(TestCase):
     """A cloud and a cluster in memory as processes, and several users."""
 
     timeout = 600
+    arguments = ()
+    hypervisor = "fake"
 
     async def setUp(self):
         self.random = Random(SEED)
         # PostgreSQL's socket needs a short path.
         self.folder = Path(tempfile.mkdtemp(prefix="synnefo-crash-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.cloud = CloudProcess(self.folder / "home", CHANGES)
+        self.cloud = CloudProcess(self.folder / "home", CHANGES, *self.arguments)
         (port,) = free_ports(1)
         state = self.folder / "ganeti"
         self.cluster = Twistd(
@@ -79,7 +81,7 @@ class CrashTestCase(TestCase):
             backends, compute = app.ganeti.backends, app.compute
             wanted = Registration(
                 rapi["name"], rapi["host"], rapi["port"], rapi["username"], rapi["password"],
-                fingerprint=rapi["fingerprint"], hypervisor="fake",
+                fingerprint=rapi["fingerprint"], hypervisor=self.hypervisor,
             )  # fmt: skip
             self.backend = await backends.add(wanted)
             await backends.modify(self.backend, {"drained": False})
