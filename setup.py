@@ -26,6 +26,11 @@ setup(
         for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()
         if line.split("#")[0].strip()
     ],
-    entry_points={"console_scripts": ["snf-manage = synnefo_tx.cli.runner:main"]},
+    entry_points={
+        "console_scripts": [
+            "snf-manage = synnefo_tx.cli.runner:main",
+            "snf-progress-monitor = synnefo_tx.ganeti.eventd.monitor:main",
+        ]
+    },
     zip_safe=False,
 )

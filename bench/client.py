@@ -59,16 +59,21 @@ def request_bytes(method: str, path: str, token: str, body: bytes = b"") -> byte
     return head.encode() + b"\r\n" + body
 
 
-def ask_many(url: str, request: bytes, count: int, connections: int = CONNECTIONS) -> None:
-    """Ask ``count`` times over some connections at once; raises unless all are answered 2xx."""
+def ask_many(
+    url: str, request: bytes, count: int, connections: int = CONNECTIONS, status: int = 0
+) -> None:
+    """Ask ``count`` times over some connections at once.
+
+    Raises unless all are answered ``status``, or 2xx where that is 0.
+    """
 
     def some(share: int) -> None:
         connection = Connection(url)
         try:
             for _ in range(share):
-                status, body = connection.ask(request)
-                if not 200 <= status < 300:
-                    raise RuntimeError(f"{status}: {body[:200]!r}")
+                answered, body = connection.ask(request)
+                if answered != status if status else not 200 <= answered < 300:
+                    raise RuntimeError(f"{answered}: {body[:200]!r}")
         finally:
             connection.close()
 

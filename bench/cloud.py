@@ -83,17 +83,21 @@ class BenchCloud:
         )
         public = await compute.networks.create_public(OPERATOR, "Public", "CUSTOM", None)
         await compute.networks.add_subnet(OPERATOR, public.id, "198.18.0.0/16")
-        user = await make_user(app.database, "bench@example.org")
-        self.caller = Caller(user=user, projects=(user,), default_project=user)
+        self.caller, self.token = await self.make_user(app, "bench@example.org")
+        own = await compute.networks.create_private(self.caller, "own", "MAC_FILTERED", None)
+        await compute.networks.add_subnet(self.caller, own.id, "192.168.0.0/22")
+        self.private = own.id
+
+    async def make_user(self, app: Any, email: str) -> tuple[Caller, str]:
+        """A user without limits, and their token."""
+        user = await make_user(app.database, email)
         async with app.database.transaction("bench-user") as tx:
-            self.token = (await app.identity.tokens.issue(tx, user, "bench")).secret
+            token = (await app.identity.tokens.issue(tx, user, "bench")).secret
             for resource in ("vm", "cpu", "ram", "disk", "total_cpu", "total_ram"):
                 await ProjectStore(tx).set_limits(
                     user, f"cyclades.{resource}", ENOUGH * 2**30, ENOUGH * 2**30
                 )
-        own = await compute.networks.create_private(self.caller, "own", "MAC_FILTERED", None)
-        await compute.networks.add_subnet(self.caller, own.id, "192.168.0.0/22")
-        self.private = own.id
+        return Caller(user=user, projects=(user,), default_project=user), token
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The document that the API answers; raises unless it is 2xx."""

@@ -38,6 +38,7 @@ class Measurement:
     ours: Cost
     peer: Cost
     aim: float
+    unit: str = "processor µs per operation"
 
     @property
     def ratio(self) -> float:

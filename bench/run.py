@@ -12,12 +12,14 @@ from rich.table import Table
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from bench import servers_create, servers_detail
+from bench import scale, servers_create, servers_detail, start
 from bench.measure import Measurement
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
     "servers-detail": servers_detail.measure,
     "servers-create": servers_create.measure,
+    "scale": scale.measure,
+    "start": start.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -31,7 +33,7 @@ def document(measured: Measurement) -> dict[str, object]:
         "ratio": round(measured.ratio, 3),
         "aim": measured.aim,
         "holds": measured.holds,
-        "unit": "processor µs per operation",
+        "unit": measured.unit,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +18,62 @@ from tests.support.http import request
 from tests.support.processes import free_ports, until
 
 SERVERS = 20
-REQUESTS = 400
+REQUESTS = 1000
 PATH = "/compute/v2.0/servers/detail"
-KLEIN_AIM = 0.18
+KLEIN_COLD_AIM = 0.18
+KLEIN_KEPT_AIM = 0.40
 FLASK_AIM = 1.5
+POLL_AIM = 0.45
 THREADS = 4
 
 
 async def measure() -> list[Measurement]:
-    """Compare with bare Klein sending the same bytes, and with Flask on the same statements."""
-    bench = BenchCloud(job_seconds=0.01)
+    """Pages made anew, pages kept, and polls with nothing new."""
+    bench = BenchCloud(job_seconds=0.01, changes={"COMPUTE__KEPT_PAGES_MAX_BYTES": "0"})
     try:
         await bench.start()
         await fill(bench)
         klein, flask = await peers(bench)
-        own = Side("ours", bench.processes, work_on(bench, bench.cloud.url))
-        sides = (own, klein, flask)
-        costs: Any = await deferToThread(compare, sides, REQUESTS)
+        cold: Any = await deferToThread(compare, (own(bench), klein, flask), REQUESTS)
+    finally:
+        await bench.end()
+    bench = BenchCloud(job_seconds=0.01)
+    try:
+        await bench.start()
+        await fill(bench)
+        klein, _ = await peers(bench)
+        kept: Any = await deferToThread(compare, (own(bench), klein), REQUESTS)
+        poll: Any = await deferToThread(compare, await polls(bench), REQUESTS)
     finally:
         await bench.end()
     return [
-        Measurement("servers-detail beside Klein", costs["ours"], costs["klein"], KLEIN_AIM),
-        Measurement("servers-detail beside Flask", costs["ours"], costs["flask"], FLASK_AIM),
+        Measurement("servers-detail cold, Klein", cold["ours"], cold["klein"], KLEIN_COLD_AIM),
+        Measurement("servers-detail kept, Klein", kept["ours"], kept["klein"], KLEIN_KEPT_AIM),
+        Measurement("servers-detail cold, Flask", cold["ours"], cold["flask"], FLASK_AIM),
+        Measurement("changes-since 304, Klein", poll["ours"], poll["klein 304"], POLL_AIM),
     ]
+
+
+def own(bench: BenchCloud) -> Side:
+    """Our side."""
+    return Side("ours", bench.processes, work_on(bench, bench.cloud.url))
+
+
+async def polls(bench: BenchCloud) -> tuple[Side, Side]:
+    """Polls that learn nothing, ours and bare Klein's."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "bench.peers.klein_bytes", str(port), os.devnull]
+    klein = await bench.start_peer(command, dict(os.environ), port)
+    moment = datetime.now(UTC).isoformat().replace("+", "%2B")
+    wanted = request_bytes("GET", f"{PATH}?changes-since={moment}", bench.token)
+
+    def work(url: str) -> Any:
+        return lambda count: ask_many(url, wanted, count, status=304)
+
+    return (
+        Side("ours", bench.processes, work(bench.cloud.url)),
+        Side("klein 304", [klein], work(f"http://127.0.0.1:{port}")),
+    )
 
 
 async def fill(bench: BenchCloud) -> None:

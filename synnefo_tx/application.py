@@ -7,6 +7,7 @@ comes in as ``Edges``, so that a simulator can give its own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from attrs import Factory, frozen
@@ -28,7 +29,9 @@ from synnefo_tx.compute.servers.consoles import ServerConsoles
 from synnefo_tx.compute.servers.events import ServerEvents
 from synnefo_tx.compute.servers.inspection import ServerInspection
 from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.parameters import ParameterRoutes, Parameters
+from synnefo_tx.compute.servers.progress import ServerProgress
 from synnefo_tx.compute.servers.reconcile import Reconciliation
 from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
@@ -36,15 +39,22 @@ from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.console.places import Places
 from synnefo_tx.console.tickets import Tickets
 from synnefo_tx.db.election import Electorate, Unopposed
+from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
+from synnefo_tx.ganeti.broker.consumer import Consumer
+from synnefo_tx.ganeti.broker.interface import Broker
+from synnefo_tx.ganeti.broker.topology import Topology, prefix_of
+from synnefo_tx.ganeti.events import ClusterEvents
 from synnefo_tx.ganeti.jobs.operations import Jobs
-from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.ganeti.poller import CHANNEL, Poller
+from synnefo_tx.ganeti.soon import Soon
 from synnefo_tx.identity.catalog.model import Catalog
 from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
+from synnefo_tx.identity.tokens.cache import TokenCache
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -62,12 +72,15 @@ from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 
 MISSES_WINDOW_SECONDS = 300.0
+REFRESH_PAUSE_SECONDS = 1.0
 
 
 @frozen
 class Edges:
-    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, and the
-    other processes, among which it may be elected."""
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads; the other
+    processes, among which it may be elected, and news of what they committed; and a broker, if
+    there is one.
+    """
 
     clock: IReactorTime
     entropy: Callable[[int], bytes]
@@ -76,6 +89,8 @@ class Edges:
     hashing: Threads
     electorate: Electorate = Factory(Unopposed)
     metrics_folder: Path | None = None
+    hearing: Hearing = Factory(Deaf)
+    broker: Broker | None = None
 
 
 @frozen
@@ -111,6 +126,7 @@ class ComputeParts:
     pools: Pools
     ports: Ports
     parameters: Parameters
+    pages: ServerPages
     servers: Servers
     actions: ServerActions
     consoles: ServerConsoles
@@ -124,6 +140,16 @@ class ComputeParts:
 
 
 @frozen
+class BrokerParts:
+    """News by message; ``refreshes`` reads the figures of clusters that changed."""
+
+    broker: Broker
+    topology: Topology
+    consumer: Consumer
+    refreshes: Soon
+
+
+@frozen
 class Application:
     """Everything of one process, wired; nothing is started."""
 
@@ -134,6 +160,7 @@ class Application:
     ganeti: GanetiParts
     compute: ComputeParts
     poller: Poller
+    broker: BrokerParts | None
     gauges: Gauges
     health: Health
     misses: Misses
@@ -157,7 +184,10 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         settings.ganeti,
         edges.electorate,
     )
-    gauges = Gauges(metrics, database, poller, ganeti.backends)
+    edges.hearing.subscribe(CHANNEL, poller.heard)
+    broker = build_broker(settings, database, edges, ganeti, compute, poller)
+    consumer = None if broker is None else broker.consumer
+    gauges = Gauges(metrics, database, poller, ganeti.backends, consumer)
     authenticate = identity.tokens.authenticate
     site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
     app = Application(
@@ -168,6 +198,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         ganeti=ganeti,
         compute=compute,
         poller=poller,
+        broker=broker,
         gauges=gauges,
         health=Health(edges.clock),
         misses=Misses(database, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS),
@@ -179,9 +210,11 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
 
 def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
     """Users, tokens, quota."""
-    tokens = Tokens(database, settings.identity, edges.entropy)
+    own = settings.identity
+    cache = TokenCache(edges.hearing, edges.clock, own.tokens_kept_max)
+    tokens = Tokens(database, own, edges.entropy, cache)
     passwords = Passwords(edges.hashing, edges.entropy)
-    failures = LoginFailures(database, settings.identity)
+    failures = LoginFailures(database, own)
     return IdentityParts(
         tokens=tokens,
         users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
@@ -215,8 +248,10 @@ def build_compute(
     networks = Networks(database, quota, jobs, own, edges.new_id)
     ports = Ports(database, networks, own.nics_per_instance_max)
     parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
+    pages = ServerPages(database, own, f"{settings.site_url}/compute/v2.0")
+    new_id, entropy = edges.new_id, edges.entropy
     servers = Servers(
-        database, quota, jobs, images, networks, ports, parameters, own, edges.new_id, edges.entropy
+        database, quota, jobs, images, networks, ports, parameters, pages, own, new_id, entropy
     )
     events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
     tickets = Tickets(sealer, edges.entropy, settings.console.ticket_seconds)
@@ -234,6 +269,7 @@ def build_compute(
         pools=Pools(database, own),
         ports=ports,
         parameters=parameters,
+        pages=pages,
         servers=servers,
         actions=ServerActions(database, servers, quota, jobs, own, edges.new_id),
         consoles=consoles,
@@ -245,6 +281,40 @@ def build_compute(
         tickets=tickets,
         places=places,
     )
+
+
+def build_broker(
+    settings: Settings,
+    database: Database,
+    edges: Edges,
+    ganeti: GanetiParts,
+    compute: ComputeParts,
+    poller: Poller,
+) -> BrokerParts | None:
+    """What takes news from a broker, None without one."""
+    if edges.broker is None:
+        return None
+    own, prefix = settings.broker, settings.compute.backend_prefix_id
+    refreshes = Soon("a refresh", ganeti.backends.refresh, edges.clock, REFRESH_PAUSE_SECONDS)
+    events = ClusterEvents(
+        database,
+        ganeti.jobs,
+        ServerProgress(database, prefix),
+        poller.look_soon,
+        refreshes.ask,
+        edges.clock,
+        prefix,
+    )
+    topology = Topology(own.exchange, prefix_of(prefix))
+    consumer = Consumer(
+        edges.broker,
+        topology,
+        events.apply,
+        edges.clock,
+        edges.entropy,
+        prefetch=own.prefetch,
+    )
+    return BrokerParts(edges.broker, topology, consumer, refreshes)
 
 
 def mount(app: Application, clock: IReactorTime) -> None:
@@ -263,7 +333,9 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/compute/v2.0",
         FlavorRoutes(compute.flavors, base),
         ImageRoutes(compute.images, base),
-        ServerRoutes(compute.servers, compute.actions, compute.consoles, settings.compute, base),
+        ServerRoutes(
+            compute.servers, compute.pages, compute.actions, compute.consoles, settings.compute
+        ),
     )
     site.mount(
         "/network/v2.0",
@@ -289,3 +361,14 @@ def _ask_parts(health: Health, app: Application, clock: IReactorTime) -> None:
 
     health.add("database", database)
     health.add("clusters", clusters)
+    parts = app.broker
+    if parts is not None:
+        health.add("broker", partial(_broker_health, parts.consumer))
+
+
+async def _broker_health(consumer: Consumer) -> str:
+    if not consumer.running:
+        return "this process takes no messages"
+    if consumer.session.link is None:
+        raise Unwell("no broker answers")
+    return f"{consumer.in_flight} messages in hand"

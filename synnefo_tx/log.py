@@ -27,6 +27,7 @@ from zope.interface import implementer
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # What Twisted itself puts into an event; everything else is a field of ours.
+_encode = json.JSONEncoder(default=str).encode
 _INTERNAL = frozenset(["format", "time", "system", "isError", "message", "why", "failure"])
 
 
@@ -51,7 +52,7 @@ class JsonObserver:
                 line[key] = value if isinstance(value, str | int | float | bool) else str(value)
         if event.get("log_failure") is not None:
             line["traceback"] = event["log_failure"].getTraceback()
-        self._stream.write(json.dumps(line, default=str) + "\n")
+        self._stream.write(_encode(line) + "\n")
         self._stream.flush()
 
 
@@ -89,3 +90,8 @@ def synnefo_file() -> ILogObserver:
 def ganeti_file() -> ILogObserver:
     """For ``twistd --logger``: JSON lines to ``$SYNNEFO_HOME/log/ganeti.log``."""
     return _to_file("ganeti.log")
+
+
+def eventd_file() -> ILogObserver:
+    """For ``twistd --logger``: JSON lines to ``$SYNNEFO_HOME/log/eventd.log``."""
+    return _to_file("eventd.log")

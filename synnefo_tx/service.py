@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime
@@ -26,11 +26,13 @@ from synnefo_tx import application
 from synnefo_tx.application import Application, Edges
 from synnefo_tx.console import service as console
 from synnefo_tx.console.certificate import tls_options
-from synnefo_tx.db.connect import election_connector
-from synnefo_tx.db.election import Elections, Electorate, Unopposed
+from synnefo_tx.db.connect import connector, election_connector
+from synnefo_tx.db.election import Elections, Unopposed
 from synnefo_tx.db.leaders import report
+from synnefo_tx.db.listener import Listener
 from synnefo_tx.db.migrate import migrate, require_current
 from synnefo_tx.demo.content import fill
+from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
 from synnefo_tx.identity.users.passwords import HashingThreads, Threads
@@ -98,6 +100,8 @@ class CloudService(StartingService):
             self._listening = self._listen(self._factory)
         if "events" in self.roles:
             app.poller.setServiceParent(self)
+            if app.broker is not None:
+                app.broker.consumer.setServiceParent(self)
         if "timers" in self.roles and self._elections is not None:
             work = timers(app, self._reactor)
             ElectedTimers("timers", work, self._elections).setServiceParent(self)
@@ -106,7 +110,10 @@ class CloudService(StartingService):
         if "console" in self.roles:
             self._start_console(app)
         if self._inherited is not None:
-            refresh = Periodic("gauges", GAUGES_SECONDS, app.gauges.refresh, self._reactor)
+            clock = self._reactor
+            refresh = Periodic(
+                "gauges", GAUGES_SECONDS, lambda: app.gauges.refresh(clock.seconds()), clock
+            )
             refresh.setServiceParent(self)
             self._inherited.ready(app)
             return
@@ -127,9 +134,16 @@ class CloudService(StartingService):
         sealer = Sealer(await deferToThread(key_file, self.settings.home / KEY_FILE))
         if self.roles & ELECTED_ROLES:
             self._elections = elections(self._reactor, url, self.settings)
-        folder = self._inherited.metrics_folder if self._inherited else None
-        edges = edges_of(self._reactor, self.settings, self._hashing, self._elections, folder)
-        return application.build(self.settings, database, sealer, edges)
+        listener = Listener(connector(self._reactor, url, self.settings.database), self._reactor)
+        edges = evolve(
+            edges_of(self._reactor, self.settings, self._hashing),
+            electorate=self._elections or Unopposed(),
+            hearing=listener,
+            metrics_folder=self._inherited.metrics_folder if self._inherited else None,
+        )
+        app = application.build(self.settings, database, sealer, edges)
+        listener.setServiceParent(self)
+        return app
 
     def _listen(self, factory: ApiFactory) -> IListeningPort:
         own = self.settings.http
@@ -179,6 +193,8 @@ class CloudService(StartingService):
         await maybeDeferred(super().stopService)
         await maybeDeferred(self._hashing.stopService)
         if self.app is not None:
+            if self.app.broker is not None:
+                await self.app.broker.refreshes.stop()
             await self.app.database.close()
         if self._server is not None:
             await self._server.stop()
@@ -192,14 +208,16 @@ def elections(reactor: Any, url: str, settings: Settings) -> Elections:
     return Elections(connect, reactor, holder, own.leader_silence_seconds)
 
 
-def edges_of(
-    reactor: Any,
-    settings: Settings,
-    hashing: Threads,
-    electorate: Electorate | None = None,
-    metrics_folder: Path | None = None,
-) -> Edges:
-    """The world as it is."""
+def broker_of(settings: Settings, reactor: Any) -> AmqpBroker | None:
+    """The broker that settings name, if they do; raises CannotStart."""
+    try:
+        return from_settings(settings.broker, reactor, os.urandom)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"the broker cannot be used: {error}") from None
+
+
+def edges_of(reactor: Any, settings: Settings, hashing: Threads) -> Edges:
+    """The world as it is, for a process that neither listens nor is elected."""
 
     def agent_for(endpoint: ClusterEndpoint) -> Any:
         limit = settings.ganeti.request_limit_seconds
@@ -211,8 +229,7 @@ def edges_of(
         new_id=lambda: str(uuid.uuid4()),
         agent_for=agent_for,
         hashing=hashing,
-        electorate=electorate or Unopposed(),
-        metrics_folder=metrics_folder,
+        broker=broker_of(settings, reactor),
     )
 
 

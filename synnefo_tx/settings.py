@@ -49,6 +49,9 @@ class Http:
     drain_limit_seconds: float = setting(
         10.0, "Time that running requests are given when a process stops"
     )
+    requests_max: int = setting(
+        200, "Requests that a process serves at once; more get 503 with Retry-After"
+    )
 
 
 @frozen(kw_only=True)
@@ -89,6 +92,9 @@ class DatabaseSettings:
 @frozen(kw_only=True)
 class Identity:
     token_hours: int = setting(720, "Life of an API token", original="ASTAKOS_AUTH_TOKEN_DURATION")
+    tokens_kept_max: int = setting(
+        10_000, "Tokens that a process remembers while it hears of every change; 0: none"
+    )
     login_failures_max: int = setting(
         5, "Failed log-ins of one account from one address before it must wait",
         original="ASTAKOS_RATELIMIT_RETRIES_ALLOWED",
@@ -122,6 +128,9 @@ class Compute:
     )
     poll_limit_seconds: int = setting(
         3600, "Oldest changes-since that is answered", original="POLL_LIMIT"
+    )
+    kept_pages_max_bytes: int = setting(
+        16 * 1024 * 1024, "Memory of a process for pages of servers that were asked for last"
     )
     servers_fqdn: str = setting(
         "snf-%(id)s.vm.example.synnefo.org", "Host name shown for a server; empty: none",
@@ -184,6 +193,52 @@ class Ganeti:
 
 
 @frozen(kw_only=True)
+class Eventd:
+    queue_folder: str = setting("/var/lib/ganeti/queue", "Ganeti's job queue on this node")
+    ssconf_folder: str = setting("/var/lib/ganeti", "Folder of Ganeti's ssconf files")
+    socket_folder: str = setting(
+        "/run/ganeti/socket", "Folder of Ganeti's query socket ganeti-query"
+    )
+    state_file: str = setting(
+        "", "File that remembers what was published; empty: eventd.json below SYNNEFO_HOME"
+    )
+    node_name: str = setting("", "This node's name in its cluster; empty: the host name")
+    check_seconds: float = setting(5.0, "Pause between looks at who is master")
+    save_seconds: float = setting(1.0, "Pause between writings of the state file")
+    retry_seconds: float = setting(5.0, "Pause before a message that failed is tried again")
+    unwanted_seconds: float = setting(
+        60.0, "Pause before a message goes again where no queue took one"
+    )
+    history_seconds: float = setting(
+        3600.0, "Age up to which ended jobs are published at the first start, and by a new master"
+    )
+    query_limit_seconds: float = setting(5.0, "Longest wait for an instance's NICs and disks")
+    stop_limit_seconds: float = setting(10.0, "Longest wait for a confirm when stopping")
+    monitor_limit_seconds: float = setting(
+        10.0, "Longest wait of snf-progress-monitor for confirms at the end"
+    )
+    pending_max: int = setting(
+        20_000, "Changed jobs that are remembered; beyond, the queue is looked through again"
+    )
+    job_file_max_bytes: int = setting(4 * 1024 * 1024, "Largest job file that is read")
+
+
+@frozen(kw_only=True)
+class BrokerSettings:
+    urls: tuple[str, ...] = setting(
+        (), "amqp:// and amqps:// URLs of brokers that stand for each other; empty: no broker",
+        original="AMQP_HOSTS", secret=True,
+    )  # fmt: skip
+    exchange: str = setting("ganeti", "Exchange of news from clusters", original="EXCHANGE_GANETI")
+    ca_file: str = setting("", "PEM file of the brokers' authority; empty: the system's")
+    certificate_file: str = setting("", "PEM file of our certificate, for brokers that want one")
+    key_file: str = setting("", "PEM file of that certificate's key")
+    plain_allowed: bool = setting(False, "Use amqp:// to other machines too, without TLS")
+    heartbeat_seconds: int = setting(20, "Time between signs of life, which a broker may shorten")
+    prefetch: int = setting(64, "Messages of one queue that a process takes before it is done")
+
+
+@frozen(kw_only=True)
 class Demo:
     enabled: bool = setting(False, "Make demo users, flavors, images and an in-memory cluster")
 
@@ -204,6 +259,8 @@ class Settings:
     identity: Identity = Factory(Identity)
     compute: Compute = Factory(Compute)
     ganeti: Ganeti = Factory(Ganeti)
+    broker: BrokerSettings = Factory(BrokerSettings)
+    eventd: Eventd = Factory(Eventd)
     demo: Demo = Factory(Demo)
     log: Log = Factory(Log)
 

@@ -112,7 +112,7 @@ class Supervisor(StartingService):
 
     def _check_connections(self) -> None:
         own = self.settings.database
-        wanted = (self.workers + 1) * (own.connections_max + 1) + OTHER_CONNECTIONS
+        wanted = (self.workers + 1) * (own.connections_max + 2) + OTHER_CONNECTIONS
         if not own.url and wanted > OWN_SERVER_CONNECTIONS:
             raise CannotStart(
                 f"{self.workers} workers want {wanted} connections and the private PostgreSQL has "

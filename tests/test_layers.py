@@ -20,7 +20,20 @@ COMPONENTS = {
     "console": set(),
     "compute": {"identity", "ganeti", "console"},
 }
-PURE = {"model", "rules", "lifecycle", "charges", "placement", "rfb", "requests", "admission"}
+PURE = {
+    "model",
+    "rules",
+    "lifecycle",
+    "charges",
+    "placement",
+    "rfb",
+    "requests",
+    "admission",
+    "jobfile",
+    "progress",
+    "pending",
+    "objects",
+}
 PURE_FORBIDDEN = ("twisted", "psycopg2", "treq", "klein", "txpostgres", "time", "random", "os")
 # What a module of a resource package may import of its own component and below.
 ROUTES_FORBIDDEN = {"store"}

@@ -1,6 +1,6 @@
 """A stand-in for the original: Flask and psycopg2, one statement for the token, one for the list.
 
-The statements and the documents are ours, so that what differs is how they are served. Run by
+The statements are ours, so that what differs is how they are served. Run by
 gunicorn as ``bench.peers.flask_servers:app`` with DATABASE_URL and BASE_URL in the environment.
 """
 
@@ -9,16 +9,14 @@ import os
 import threading
 
 import psycopg2
-from flask import Flask, abort, jsonify, request
+from flask import Flask, Response, abort, request
 
-from synnefo_tx.compute.servers.store import LIST, view_from_row
-from synnefo_tx.compute.servers.wire import ServerWire
+from synnefo_tx.compute.servers.documents import DETAILS
 from synnefo_tx.identity.tokens.store import SELECT_ACCESS, access_from_row
 from synnefo_tx.settings import Compute
 
 app = Flask(__name__)
-app.json.sort_keys = False
-wire = ServerWire(os.environ["BASE_URL"] + "/compute/v2.0", Compute())
+values = {"base": os.environ["BASE_URL"] + "/compute/v2.0", "fqdn": Compute().servers_fqdn}
 local = threading.local()
 
 
@@ -39,9 +37,9 @@ def detail():
         row = statements.fetchone()
         if row is None:
             abort(401)
-        access, expired, active = access_from_row(row)
-        if expired or not active:
+        access, life_seconds, active = access_from_row(row)
+        if life_seconds <= 0 or not active:
             abort(401)
-        statements.execute(LIST, {"user": access.caller.user, "operator": False, "since": None})
-        views = [view_from_row(each) for each in statements.fetchall()]
-    return jsonify({"servers": [wire.detail(view) for view in views]})
+        statements.execute(str(DETAILS), {**values, "user": access.caller.user})
+        documents = statements.fetchone()[1]
+    return Response(f'{{"servers": [{documents}]}}', mimetype="application/json")

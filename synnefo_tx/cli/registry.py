@@ -18,6 +18,7 @@ from synnefo_tx.compute.servers.commands import ServerList, ServerShow
 from synnefo_tx.compute.servers.inspect_commands import ServerInspect
 from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, ReconcileServers
 from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
+from synnefo_tx.ganeti.broker.commands import QueueInspect, QueueRetry
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, ResourceList, ResourceModify
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
@@ -39,6 +40,8 @@ COMMANDS: tuple[type[Command], ...] = (
     PoolList,
     ProjectList,
     ProjectShow,
+    QueueInspect,
+    QueueRetry,
     QuotaList,
     ReconcileResources,
     ReconcileServers,

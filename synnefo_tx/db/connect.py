@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from twisted.internet.interfaces import IReactorFDSet
 
-from synnefo_tx.db.driver import DriverConnection, TxConnection
+from synnefo_tx.db.driver import TxConnection
 from synnefo_tx.settings import DatabaseSettings
 
-Connect = Callable[[], Awaitable[DriverConnection]]
+Connect = Callable[[], Awaitable[TxConnection]]
 
 ELECTION_STATEMENT_SECONDS = 4.0
 ELECTION_LOCK_SECONDS = 1.0
@@ -53,7 +53,7 @@ def _opener(
     limits = [f"SET {name} = {int(value * 1000)}" for name, value in limits_seconds.items()]
     session = "; ".join([*limits, further])
 
-    async def connect() -> DriverConnection:
+    async def connect() -> TxConnection:
         connection = await TxConnection(reactor).connect(url)
         await connection.execute(session, None)
         return connection

@@ -11,7 +11,7 @@ the middle of an answer. What must end early is ended by the pool (see ``pool``)
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import psycopg2
@@ -23,6 +23,8 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
 from zope.interface import implementer
+
+from synnefo_tx.db.hot import Hot
 
 Parameters = Mapping[str, Any]
 Row = tuple[Any, ...]
@@ -117,6 +119,8 @@ class TxConnection(txpostgres.Connection):
         super().__init__(reactor=reactor)
         self._running: _Cursor | None = None
         self._socket: _Socket | None = None
+        self._prepared: set[str] = set()
+        self.on_notify: Callable[[str, str], None] | None = None
 
     @property
     def closed(self) -> bool:
@@ -141,8 +145,20 @@ class TxConnection(txpostgres.Connection):
         """Run one statement; its Deferred must not be cancelled."""
         if self.busy:
             raise RuntimeError("a statement is running on this connection")
+        if isinstance(sql, Hot):
+            if sql.name not in self._prepared:
+                return self._send(sql.prepare, None).addCallback(self._call, sql, parameters)
+            return self._send(sql.call, parameters)
+        return self._send(sql, parameters)
+
+    def _send(self, sql: str, parameters: Parameters | None) -> Deferred[Result]:
         running: Deferred[_Cursor] = self.cursor().execute(sql, parameters)
         return running.addCallback(_result)
+
+    def _call(self, _: Result, sql: Hot, parameters: Parameters | None) -> Deferred[Result]:
+        # A prepared statement outlives the rollback of the transaction it was prepared in.
+        self._prepared.add(sql.name)
+        return self._send(sql.call, parameters)
 
     def cursorRunning(self, cursor: _Cursor) -> None:
         self._running = cursor
@@ -164,12 +180,22 @@ class TxConnection(txpostgres.Connection):
             self._end(failure)
             return
         if state == POLL_OK:
-            self._end(None)
+            # First what was heard: the end of a statement says that all before it was.
             self.checkForNotifies()
+            self._end(None)
         elif state == POLL_WRITE:
             self.reactor.addWriter(self._socket)
         elif state != POLL_READ:
             self._end(Failure(psycopg2.OperationalError(f"unexpected poll state {state}")))
+
+    def checkForNotifies(self) -> None:
+        """Hand on what was heard, as ``on_notify(channel, payload)``."""
+        heard = self._connection.notifies[:]
+        if heard:
+            del self._connection.notifies[:]
+            for each in heard:
+                if self.on_notify is not None:
+                    self.on_notify(each.channel, each.payload)
 
     def _end(self, failure: Failure | None) -> None:
         running = self._running

@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from synnefo_tx.db.driver import ConnectionDied, DriverConnection, Parameters, Result, Row
 from synnefo_tx.db.fence import BEGIN_FENCED, Deposed, current_term
+from synnefo_tx.db.hot import Hot
 from synnefo_tx.faults import ServiceUnavailable
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ __all__ = [
     "CommitUnknown",
     "Database",
     "DatabaseUnavailable",
+    "Hot",
     "Json",
     "Row",
     "Transaction",
@@ -233,6 +235,10 @@ class Database:
             if isinstance(error, errors.QueryCanceled):
                 raise DatabaseUnavailable("the database took too long") from error
             raise
+        except errors.FeatureNotSupported as error:
+            # "cached plan must not change result type": a migration changed what was prepared.
+            connection.close()
+            raise DatabaseUnavailable("the schema changed under a connection") from error
 
     async def _commit(self, name: str, connection: DriverConnection) -> None:
         if connection.closed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -28,10 +29,14 @@ from synnefo_tx.ganeti.backends.operations import NOW, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import open_count
 from synnefo_tx.ganeti.model import RapiFailure
+from synnefo_tx.ganeti.soon import Soon
 from synnefo_tx.settings import Ganeti
 
 REPORT_SECONDS = 5.0
 ELECTION = "poller:"
+SOON_SECONDS = 0.2
+CHANNEL = "synnefo_looks"
+TELL_LEADER = f"SELECT pg_notify('{CHANNEL}', %(backend)s::text)"
 
 
 @frozen
@@ -80,6 +85,9 @@ class Poller(Service):
         self._electorate = electorate
         self._standing: set[int] = set()
         self._census: Deferred[None] | None = None
+        self._watching: dict[int, Context] = {}
+        self._soon = Soon("an early look", self._look_early, clock, SOON_SECONDS)
+        self._hints = Soon("a hint to who watches", self._hint, clock, SOON_SECONDS)
         self.lags: dict[int, Lag] = {}
 
     def startService(self) -> None:
@@ -89,6 +97,8 @@ class Poller(Service):
     async def stopService(self) -> None:
         """Stop looking; what is being applied is applied to its end by its transaction."""
         super().stopService()
+        await self._soon.stop()
+        await self._hints.stop()
         if self._census is not None:
             self._census.cancel()
             with suppress(CancelledError):
@@ -119,11 +129,13 @@ class Poller(Service):
 
     async def _watch(self, backend: int) -> None:
         lag = self.lags[backend] = Lag()
+        self._watching[backend] = copy_context()
         try:
             await self._look_on(backend, lag)
         finally:
             # Who watches no more knows no more.
             self.lags.pop(backend, None)
+            self._watching.pop(backend, None)
 
     async def _look_on(self, backend: int, lag: Lag) -> None:
         last_idle: float | None = None
@@ -165,6 +177,32 @@ class Poller(Service):
             self.log.warn("the watch could not be told: {error}", error=str(error))
         else:
             lag.told, lag.told_failing = now, lag.failing
+
+    def look_soon(self, backend: int) -> None:
+        """Something happened on a cluster that only a look can explain: whoever watches it looks.
+
+        Nothing happens when this is not running.
+        """
+        if not self.running:
+            return
+        if backend in self._watching:
+            self._soon.ask(backend)
+        else:
+            self._hints.ask(backend)
+
+    def heard(self, payload: str) -> None:
+        """Another process got a hint about a cluster; "" is for what may have been missed."""
+        if payload and int(payload) in self._watching:
+            self._soon.ask(int(payload))
+
+    async def _look_early(self, backend: int) -> None:
+        """Look as who leads: under the term of the watch."""
+        context = self._watching.get(backend)
+        if context is not None:
+            await context.run(Deferred.fromCoroutine, self.look(backend))
+
+    async def _hint(self, backend: int) -> None:
+        await self._database.read(TELL_LEADER, {"backend": backend})
 
     async def look(self, backend: int) -> None:
         """Sweep and poll the intents of one cluster, once."""

@@ -146,7 +146,7 @@ class _HandshakeFactory(WrappingFactory):
 
 
 @implementer(IStreamClientEndpoint)
-class _VerifiedEndpoint:
+class VerifiedEndpoint:
     """Connects by TLS; the connection is there when the peer has been verified."""
 
     def __init__(
@@ -199,7 +199,7 @@ def tls_agent(
     unless exactly one of authority and fingerprint is given and readable.
     """
     address = (endpoint.host, endpoint.port)
-    verified = _VerifiedEndpoint(reactor, address, _verification(endpoint), timeout_seconds)
+    verified = VerifiedEndpoint(reactor, address, _verification(endpoint), timeout_seconds)
     pool = HTTPConnectionPool(reactor, persistent=False)
     pool.retryAutomatically = False
     return Agent.usingEndpointFactory(reactor, _ToCluster(verified), pool=pool)
@@ -210,7 +210,7 @@ async def fetch_fingerprint(reactor: IReactorTime, host: str, port: int) -> str:
 
     Sends no request. Raises RapiRefused when there is no peer, or it does not speak TLS.
     """
-    looking = _VerifiedEndpoint(reactor, (host, port), _Unverified(), CONNECT_TIMEOUT_SECONDS)
+    looking = VerifiedEndpoint(reactor, (host, port), _Unverified(), CONNECT_TIMEOUT_SECONDS)
     try:
         protocol = await looking.connect(Factory.forProtocol(Protocol))
     except (ConnectError, DNSLookupError) as failed:

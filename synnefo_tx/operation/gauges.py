@@ -7,6 +7,8 @@ from synnefo_tx.compute.servers.store import oldest_tasks
 from synnefo_tx.db.leaders import leaders
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import Backends
+from synnefo_tx.ganeti.broker.consumer import Consumer
+from synnefo_tx.ganeti.broker.model import Outcome
 from synnefo_tx.ganeti.jobs.store import open_counts
 from synnefo_tx.ganeti.poller import Poller
 from synnefo_tx.operation.watches import Watch, watches
@@ -19,7 +21,12 @@ class Gauges:
     """Jobs and poll lag per cluster, leaders, use of the pool."""
 
     def __init__(
-        self, metrics: Metrics, database: Database, poller: Poller, backends: Backends
+        self,
+        metrics: Metrics,
+        database: Database,
+        poller: Poller,
+        backends: Backends,
+        consumer: Consumer | None,
     ) -> None:
         self._database = database
         self._poller = poller
@@ -49,14 +56,40 @@ class Gauges:
         self._busy = metrics.gauge("synnefo_database_busy", "Database connections in use")
         self._waiting = metrics.gauge("synnefo_database_waiting", "Callers that wait for one")
 
-    async def refresh(self) -> None:
+        self._consumer = consumer
+        if consumer is not None:
+            self._add_broker(metrics)
+
+    async def refresh(self, now_seconds: float) -> None:
         """Set what is this process's own."""
         self._busy.set(self._database.busy_count)
         self._waiting.set(self._database.waiting_count)
+        if self._consumer is not None and self._consumer.running:
+            self._read_broker(self._consumer, now_seconds)
+
+    def _add_broker(self, metrics: Metrics) -> None:
+        self._connected = metrics.gauge("synnefo_broker_connected", "Whether there is a broker")
+        self._in_flight = metrics.gauge("synnefo_broker_in_flight", "Messages taken, not settled")
+        self._settled = metrics.gauge(
+            "synnefo_broker_last_message_seconds",
+            "Time since a message was last settled",
+            several="livemostrecent",
+        )
+        self._messages = metrics.gauge(
+            "synnefo_broker_messages", "What became of messages so far", ("outcome",)
+        )
+
+    def _read_broker(self, consumer: Consumer, now_seconds: float) -> None:
+        self._connected.set(consumer.session.connected)
+        self._in_flight.set(consumer.in_flight)
+        if consumer.last_settled is not None:
+            self._settled.set(now_seconds - consumer.last_settled)
+        for outcome in Outcome:
+            self._messages.labels(outcome.value).set(consumer.counts[outcome])
 
     async def read(self, now_seconds: float) -> None:
         """Bring the gauges up to date; ``now_seconds`` is the reactor's time."""
-        await self.refresh()
+        await self.refresh(now_seconds)
         self._open.clear()
         self._oldest.clear()
         for backend, count, oldest in await open_counts(self._database):

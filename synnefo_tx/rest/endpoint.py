@@ -24,7 +24,10 @@ Authentication = Literal["token", "optional", "none"]
 
 @frozen
 class Endpoint:
-    """One method and path, and all that the wrapper needs to know about it."""
+    """One method and path, and all that the wrapper needs to know about it.
+
+    ``cheap`` ones are served even when the process has as many requests as it takes.
+    """
 
     method: str
     path: str
@@ -33,6 +36,7 @@ class Endpoint:
     status: int = 200
     authentication: Authentication = "token"
     empty_body_allowed: bool = False
+    cheap: bool = False
     summary: str = ""
 
 
@@ -76,6 +80,7 @@ def endpoint(
     status: int = 200,
     authentication: Authentication = "token",
     empty_body_allowed: bool = False,
+    cheap: bool = False,
 ) -> Callable[[F], F]:
     """Mark a method of a routes class as the endpoint at ``path`` below the class's prefix."""
     if action not in policy.RULES:
@@ -86,7 +91,15 @@ def endpoint(
         if not summary:
             raise ValueError(f"endpoint {method} {path} has no docstring")
         record = Endpoint(
-            method, path, action, body, status, authentication, empty_body_allowed, summary[0]
+            method,
+            path,
+            action,
+            body,
+            status,
+            authentication,
+            empty_body_allowed,
+            cheap,
+            summary[0],
         )
         marks: list[Endpoint] = getattr(function, "endpoints", [])
         function.endpoints = [*marks, record]  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from twisted.internet.threads import deferToThread
 
+Several = Literal["livesum", "livemostrecent"]
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -70,9 +72,25 @@ class Metrics:
             registry=self.registry,
         )
 
-    def gauge(self, name: str, text: str) -> Gauge:
-        """A gauge that each process sets for itself; shown is the sum of those that live."""
-        return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count a request that was answered after ``seconds``."""
+        found = self._children.get((endpoint, status))
+        if found is None:
+            # Looking a child up by its labels costs more than counting.
+            requests = self.requests.labels(endpoint, str(status))
+            found = requests, self.request_seconds.labels(endpoint)
+            self._children[endpoint, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def gauge(
+        self, name: str, text: str, labels: tuple[str, ...] = (), several: Several = "livesum"
+    ) -> Gauge:
+        """A gauge that each process sets for itself; ``several`` says what is shown of those of
+        all processes that live, by default their sum."""
+        return Gauge(name, text, labels, registry=self.registry, multiprocess_mode=several)
 
     def reading(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Reading:
         """A gauge that is read when somebody asks, and then true of the whole service."""

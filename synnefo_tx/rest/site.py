@@ -8,52 +8,46 @@ log.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from attrs import frozen
 from klein import Klein
+from klein.resource import KleinResource
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
-from twisted.web.server import Request
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import (
     BadRequest,
     Fault,
-    Forbidden,
-    InternalServerError,
     ItemNotFound,
     NotAllowed,
-    RequestEntityTooLarge,
     ServiceUnavailable,
     Unauthorized,
 )
-from synnefo_tx.log import request_id
-from synnefo_tx.rest import codec, policy
+from synnefo_tx.rest import policy
 from synnefo_tx.rest.channel import ApiFactory
-from synnefo_tx.rest.endpoint import Call, Endpoint, Reply, endpoints_of
+from synnefo_tx.rest.endpoint import Endpoint, Reply, endpoints_of
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.reply import begin, render, render_fault, unexpected
+from synnefo_tx.rest.request import (
+    LimitedRequest,
+    call_of,
+    check_transport,
+    client_address,
+    peer_of,
+)
 from synnefo_tx.settings import Http
 
 Authenticate = Callable[[str], Awaitable[Caller]]
 Method = Callable[..., Awaitable[Any]]
-
-QUERY_ARGUMENTS_MAX = 100
-HEADERS = [
-    (b"Cache-Control", b"max-age=0, no-cache, no-store, must-revalidate"),
-    (b"Vary", b"X-Auth-Token"),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"X-Frame-Options", b"DENY"),
-    (b"Referrer-Policy", b"no-referrer"),
-    (b"Content-Security-Policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"Strict-Transport-Security", b"max-age=31536000"),
-]
 
 
 @frozen
@@ -91,6 +85,8 @@ class ApiSite:
         self._app = Klein()
         self._roots: list[str] = []
         self._app.handle_errors(HTTPException)(self._unrouted)
+        self._serving = 0
+        self._fixed: dict[tuple[bytes, bytes], Mounted] = {}
 
     def mount(self, prefix: str, *routes: object) -> None:
         """Serve the endpoints of ``routes`` below ``prefix``."""
@@ -111,10 +107,13 @@ class ApiSite:
         )
         route(serve)
         self.mounted.append(mounted)
+        if "<" not in mounted.path:
+            self._fixed[mounted.endpoint.method.encode(), mounted.path.encode()] = mounted
 
     def site(self) -> ApiFactory:
         """The protocol factory to listen with."""
-        return ApiFactory(self._app.resource(), requestFactory=self._request, reactor=self._clock)
+        root = _FixedPaths(self._fixed, self._serve, self._app.resource())
+        return ApiFactory(root, requestFactory=self._request, reactor=self._clock)
 
     def _request(self, channel: HTTPChannel, queued: object = None) -> LimitedRequest:
         return LimitedRequest(channel, self.settings.body_max_bytes)
@@ -124,13 +123,15 @@ class ApiSite:
         begin(request, self._new_id())
         remote = client_address(request, self.settings.trusted_proxies)
         caller: Caller | None = None
+        self._serving += 1
         try:
-            check_transport(_peer(request), request.isSecure(), self.settings.trusted_proxies)
+            self._check_room(mounted.endpoint)
+            check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
             caller = await self._caller(mounted.endpoint, request)
             policy.check(mounted.endpoint.action, caller, remote)
-            call = _call(mounted.endpoint, request, caller, remote)
+            call = call_of(mounted.endpoint, request, caller, remote)
             result = await mounted.method(call, **arguments)
-            body = _render(request, mounted.endpoint, result)
+            body = render(request, mounted.endpoint, result)
             if isinstance(result, Reply) and result.delivered is not None:
                 self._follow_delivery(request, result.delivered)
         except Fault as fault:
@@ -140,9 +141,16 @@ class ApiSite:
         except Exception:
             self.log.failure("unexpected error in {endpoint}", endpoint=mounted.name)
             self.metrics.defects.labels(mounted.name).inc()
-            body = render_fault(request, _unexpected())
+            body = render_fault(request, unexpected())
+        finally:
+            self._serving -= 1
         self._account(mounted.name, request, caller, remote, time.monotonic() - started)
         return body
+
+    def _check_room(self, endpoint: Endpoint) -> None:
+        """Refuse what would only wait: who is told so at once may come back in better times."""
+        if self._serving > self.settings.requests_max and not endpoint.cheap:
+            raise ServiceUnavailable("Too many requests at once. Try again later.")
 
     async def _caller(self, endpoint: Endpoint, request: Request) -> Caller | None:
         if endpoint.authentication == "none":
@@ -170,8 +178,7 @@ class ApiSite:
     def _account(
         self, name: str, request: Request, caller: Caller | None, remote: str, seconds: float
     ) -> None:
-        self.metrics.requests.labels(name, str(request.code)).inc()
-        self.metrics.request_seconds.labels(name).observe(seconds)
+        self.metrics.count(name, request.code, seconds)
         self.log.info(
             "{endpoint} {status}",
             endpoint=name,
@@ -199,149 +206,37 @@ class ApiSite:
         return body
 
 
-class LimitedRequest(Request):
-    """A request that refuses a body over the limit before it is read into memory."""
+class _FixedPaths(Resource):
+    """Serves endpoints whose path has no variable part by one look; Klein routes the others.
 
-    def __init__(self, channel: HTTPChannel, body_max_bytes: int) -> None:
-        super().__init__(channel)
-        self._body_max_bytes = body_max_bytes
-        self._body_bytes = 0
-        self._refused = False
-
-    def gotLength(self, length: int | None) -> None:
-        if length is not None and length > self._body_max_bytes:
-            self._refuse()
-        super().gotLength(0 if length is None else min(length, self._body_max_bytes))
-
-    def handleContentChunk(self, data: bytes) -> None:
-        self._body_bytes += len(data)
-        if self._body_bytes > self._body_max_bytes:
-            self._refuse()
-        else:
-            super().handleContentChunk(data)
-
-    def _refuse(self) -> None:
-        if self._refused or self.channel is None or self.channel.transport is None:
-            return
-        self._refused = True
-        body = codec.encode(fault_document(RequestEntityTooLarge("The body is too large")))
-        head = (
-            "HTTP/1.1 413 Request Entity Too Large\r\n"
-            "Connection: close\r\n"
-            "Content-Type: application/json; charset=UTF-8\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        self.channel.transport.write(head.encode() + body)
-        self.channel.transport.loseConnection()
-
-
-def begin(request: Request, id: str) -> None:
-    """Give the request its id and the headers that every reply has."""
-    identity = f"req-{id}"
-    request_id.set(identity)
-    headers = request.responseHeaders
-    headers.removeHeader(b"Server")
-    for name, value in HEADERS:
-        headers.setRawHeaders(name, [value])
-    headers.setRawHeaders(b"X-Request-Id", [identity.encode()])
-
-
-def _peer(request: Request) -> str:
-    return str(getattr(request.getClientAddress(), "host", ""))
-
-
-def check_transport(peer: str, secure: bool, trusted_proxies: tuple[str, ...]) -> None:
-    """Refuse plain HTTP from beyond this machine unless a listed proxy speaks it.
-
-    Raises Forbidden. Without listed proxies plain HTTP listens on loopback only, see ``service``.
+    Klein's way from a path to its function costs as much as a small endpoint itself.
     """
-    if secure or not trusted_proxies or peer in trusted_proxies:
-        return
-    if not ip_address(peer).is_loopback:
-        raise Forbidden("Plain HTTP is not served here: use HTTPS")
 
+    isLeaf = True
 
-def client_address(request: Request, trusted_proxies: tuple[str, ...]) -> str:
-    """The client's address: the peer's, or what a listed proxy says it is."""
-    peer = _peer(request)
-    forwarded = request.getHeader("X-Forwarded-For")
-    if peer in trusted_proxies and forwarded:
-        # Only the last entry was written by our own proxy; those before it are the client's word.
-        last = forwarded.split(",")[-1].strip()
-        try:
-            return str(ip_address(last))
-        except ValueError:
-            return peer
-    return peer
+    def __init__(
+        self,
+        fixed: Mapping[tuple[bytes, bytes], Mounted],
+        serve: Callable[[Mounted, Request, dict[str, str]], Awaitable[bytes]],
+        klein: KleinResource,
+    ) -> None:
+        super().__init__()
+        self._fixed = fixed
+        self._serve = serve
+        self._klein = klein
 
+    def render(self, request: LimitedRequest) -> Any:
+        mounted = self._fixed.get((request.method, request.path))
+        if mounted is None:
+            return self._klein.render(request)
+        serving = Deferred.fromCoroutine(self._answer(mounted, request))
+        # A client that went away needs no answer.
+        request.notifyFinish().addErrback(lambda _: serving.cancel())
+        serving.addErrback(lambda failure: failure.trap(CancelledError))
+        return NOT_DONE_YET
 
-def _call(endpoint: Endpoint, request: Request, caller: Caller | None, remote: str) -> Call[Any]:
-    if len(request.args or {}) > QUERY_ARGUMENTS_MAX:
-        raise BadRequest("Too many query arguments")
-    query = {
-        key.decode("utf-8", "replace"): values[0].decode("utf-8", "replace")
-        for key, values in (request.args or {}).items()
-    }
-    return Call(
-        body=_body(endpoint, request),
-        remote=remote,
-        query=query,
-        caller_or_none=caller,
-    )
-
-
-def _body(endpoint: Endpoint, request: Request) -> Any:
-    if endpoint.body is None:
-        return None
-    raw = request.content.read() if request.content else b""
-    if not raw and endpoint.empty_body_allowed:
-        return None
-    content_type = request.getHeader("Content-Type") or ""
-    if not content_type.lower().startswith("application/json"):
-        raise BadRequest("The Content-Type must be application/json")
-    return codec.structure(codec.parse_json(raw), endpoint.body)
-
-
-def _render(request: Request, endpoint: Endpoint, result: Any) -> bytes:
-    reply = result if isinstance(result, Reply) else Reply(result)
-    request.setResponseCode(reply.status or endpoint.status)
-    for name, value in reply.headers.items():
-        request.setHeader(name, value)
-    if reply.body is None:
-        return b""
-    if "Content-Type" not in reply.headers:
-        request.setHeader("Content-Type", "application/json; charset=UTF-8")
-    return _whole(
-        request, reply.body if isinstance(reply.body, bytes) else codec.encode(reply.body)
-    )
-
-
-def _whole(request: Request, body: bytes) -> bytes:
-    """A body whose length is told: otherwise it would be sent in chunks."""
-    request.setHeader("Content-Length", str(len(body)))
-    return body
-
-
-def _unexpected() -> Fault:
-    return InternalServerError(f"Unexpected error; the request's id is {request_id.get()}")
-
-
-def fault_document(fault: Fault) -> dict[str, Any]:
-    """The JSON body of a fault (compute-api reference §1)."""
-    content: dict[str, Any] = {"code": fault.status, "message": fault.message}
-    if fault.data is None:
-        content["details"] = ""
-    else:
-        content["data"] = dict(fault.data)
-    return {fault.name: content}
-
-
-def render_fault(request: Request, fault: Fault) -> bytes:
-    """Set status and headers for ``fault`` and return its body."""
-    request.setResponseCode(fault.status)
-    for name, value in fault.headers.items():
-        request.setHeader(name, value)
-    if fault.status == 304:
-        return b""
-    request.setHeader("Content-Type", "application/json; charset=UTF-8")
-    return _whole(request, codec.encode(fault_document(fault)))
+    async def _answer(self, mounted: Mounted, request: LimitedRequest) -> None:
+        body = await self._serve(mounted, request, {})
+        if not request.lost:
+            request.write(body)
+            request.finish()

@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 import attrs
 
 import tests.acceptance
+from tests.acceptance import rabbitmq
 from tests.acceptance.clusters import VARIABLE, RealCluster
 from tests.acceptance.suite import Suite
 from tests.acceptance.testbed_clusters import TestbedFailed, start_cluster, stop_cluster
@@ -55,7 +56,21 @@ def running_cluster(position: int, kvm: bool) -> Iterator[RealCluster]:
         stop_cluster(position)
 
 
-def run_trial(name: str, target: str, clusters: list[RealCluster]) -> bool:
+@contextmanager
+def broker_of(suite: Suite) -> Iterator[dict[str, str]]:
+    """What tells tests of the suite's broker: nothing if it wants none."""
+    if not suite.broker:
+        yield {}
+        return
+    say("starting a broker")
+    with rabbitmq.running_broker() as broker:
+        yield {rabbitmq.VARIABLE: broker.json}
+        say("stopping the broker")
+
+
+def run_trial(
+    name: str, target: str, clusters: list[RealCluster], broker: Mapping[str, str]
+) -> bool:
     """Run the tests; whether all passed."""
     listed = json.dumps([attrs.asdict(cluster) for cluster in clusters])
     say(f"suite {name}: {target}")
@@ -63,7 +78,7 @@ def run_trial(name: str, target: str, clusters: list[RealCluster]) -> bool:
     command = [sys.executable, "-m", "twisted.trial", *options, target]
     done = subprocess.run(
         command,
-        env={**os.environ, VARIABLE: listed},
+        env={**os.environ, VARIABLE: listed, **broker},
         timeout=TRIAL_TIMEOUT_SECONDS,
         check=False,
     )
@@ -79,7 +94,9 @@ def run_suite(name: str, suite: Suite, whole: bool) -> bool:
             stack.enter_context(running_cluster(position, suite.kvm))
             for position in range(suite.clusters)
         ]
-        return run_trial(name, package if whole else f"{package}.{suite.main}", clusters)
+        broker = stack.enter_context(broker_of(suite))
+        target = package if whole else f"{package}.{suite.main}"
+        return run_trial(name, target, clusters, broker)
 
 
 def choose(suites: Mapping[str, Suite], arguments: list[str]) -> dict[str, bool]:
@@ -105,13 +122,15 @@ def main(arguments: list[str]) -> int:
     chosen = choose(suites, arguments)
     if any(suites[name].clusters for name in chosen) and os.geteuid() != 0:
         raise SystemExit("real clusters need root, for their namespaces and addresses")
+    if any(suites[name].broker for name in chosen) and os.geteuid() != 0:
+        raise SystemExit("a broker needs root, for Debian's package and its folder")
     signal.signal(signal.SIGTERM, interrupt)
     failed = []
     for name, whole in chosen.items():
         try:
             if not run_suite(name, suites[name], whole):
                 failed.append(name)
-        except (TestbedFailed, subprocess.TimeoutExpired) as broken:
+        except (TestbedFailed, rabbitmq.RabbitFailed, subprocess.TimeoutExpired) as broken:
             say(f"suite {name}: {broken}")
             failed.append(name)
     say(f"failed: {', '.join(failed)}" if failed else "all passed")

@@ -13,9 +13,11 @@ from attrs import frozen
 class Suite:
     """``main`` is the module with the suite's main journey, run when no suite is named.
 
-    ``clusters`` real Ganeti clusters are started for it, with real guests if ``kvm``.
+    ``clusters`` real Ganeti clusters are started for it, with real guests if ``kvm``; and a
+    RabbitMQ node if ``broker``.
     """
 
     main: str
     clusters: int = 0
     kvm: bool = False
+    broker: bool = False

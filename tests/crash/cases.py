@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -41,24 +42,36 @@ CHANGES = {
 
 
 class CrashTestCase(TestCase):
-    """A cloud and a cluster in memory as processes, and several users."""
+    """A cloud and a cluster in memory as processes, and several users.
+
+    ``changes`` are settings of the cloud beside CHANGES, ``cluster_options`` further options of
+    the cluster.
+    """
 
     timeout = 600
     arguments = ()
     hypervisor = "fake"
+    changes: Mapping[str, str] = {}
+
+    @property
+    def cluster_options(self):
+        return []
 
     async def setUp(self):
         self.random = Random(SEED)
         # PostgreSQL's socket needs a short path.
         self.folder = Path(tempfile.mkdtemp(prefix="synnefo-crash-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.cloud = CloudProcess(self.folder / "home", CHANGES, *self.arguments)
+        self.cloud = CloudProcess(
+            self.folder / "home", {**CHANGES, **self.changes}, *self.arguments
+        )
         (port,) = free_ports(1)
         state = self.folder / "ganeti"
         self.cluster = Twistd(
             {"SYNNEFO_HOME": str(self.folder)},
             "--logger", "synnefo_tx.log.ganeti_file", "synnefo-memory-ganeti",
             "--port", str(port), "--state", str(state), "--job-seconds", "0.2",
+            *self.cluster_options,
         )  # fmt: skip
         self.addCleanup(self.end)
         self.cluster.start()
@@ -117,7 +130,7 @@ class CrashTestCase(TestCase):
         self.assertGreaterEqual(len(processes_of(self.folder)), 3)
         for _ in range(kills):
             await deferLater(reactor, self.random.uniform(*LIFE_SECONDS))
-            await self.kill_and_restart()
+            await self.strike()
         await until(self.did_everything, WORK_LIMIT_SECONDS, f"every one of {sorted(set(DEEDS))}")
         for each in self.users:
             each.stopping = True
@@ -128,6 +141,10 @@ class CrashTestCase(TestCase):
             await self.assert_whole(app)
         await self.end()
         self.assertEqual(processes_of(self.folder), [])
+
+    async def strike(self):
+        """Kill something, and see that it comes back."""
+        await self.kill_and_restart()
 
     async def kill_and_restart(self):
         await self.cloud.end("KILL")

@@ -22,6 +22,7 @@ from synnefo_tx.seal import Sealer
 from synnefo_tx.service import timers
 from tests.simulation.connection import GateConnection
 from tests.simulation.gates import NOT_YET, Gate
+from tests.simulation.messages import GateBroker
 from tests.support.accounts import InPlace
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Controller:
         self._connections: list[GateConnection] = []
         self.asked: list[object] = []
         self.reactor = ControllerClock(world.clock, lambda: world.paused_for(number))
+        self._broker = GateBroker(world, self, number)
         settings = world.settings
         database = Database(self._connect, self.reactor, PoolLimits())
         edges = Edges(
@@ -83,6 +85,7 @@ class Controller:
             new_id=new_id,
             agent_for=self._agent_for,
             hashing=InPlace(),
+            broker=self._broker if world.messages else None,
         )
         self.app = build(settings, database, Sealer(KEY), edges)
         site: Any = self.app.site.site()
@@ -93,6 +96,8 @@ class Controller:
     def start(self) -> None:
         """Do what a process with all roles does by itself."""
         self.app.poller.startService()
+        if self.app.broker is not None:
+            self.app.broker.consumer.startService()
         for timer in self._timers:
             timer.startService()
 
@@ -105,6 +110,7 @@ class Controller:
         self.reactor.is_dead = True
         for connection in self._connections:
             connection.die()
+        self._broker.die()
 
     @property
     def is_dead(self) -> bool:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from tests.simulation import invariants
 from tests.simulation.client import Answer
-from tests.simulation.gates import POSSIBLE, Fault, Gate
+from tests.simulation.gates import MESSAGE, POSSIBLE, Fault, Gate
 from tests.simulation.invariants import Broken
 from tests.simulation.scenario import User, base, server_at_rest, settle
 from tests.simulation.world import Saved, World
@@ -112,14 +112,17 @@ class Run:
     lines: tuple[str, ...]
 
 
-def run(case: UseCase, seed: str, point: Point | None, *, keeps_lines: bool = False) -> Run:
+def run(
+    case: UseCase, seed: str, point: Point | None, *, messages: bool = False,
+    keeps_lines: bool = False,
+) -> Run:  # fmt: skip
     """One run; raises Broken or SimulationError, with what is needed to see it again."""
-    world = World(seed, case.saved())
+    world = World(seed, case.saved(), messages=messages)
     world.keeps_lines = keeps_lines
     try:
         kinds = _play(world, case, point)
     except Exception as error:
-        error.add_note(f"see it again: {replay(case, seed, point)}")
+        error.add_note(f"see it again: {replay(case, seed, point, messages)}")
         if keeps_lines:
             error.add_note("\n".join(world.lines))
         raise
@@ -128,9 +131,10 @@ def run(case: UseCase, seed: str, point: Point | None, *, keeps_lines: bool = Fa
     return Run(world.digest, tuple(kinds), tuple(world.lines))
 
 
-def replay(case: UseCase, seed: str, point: Point | None) -> str:
+def replay(case: UseCase, seed: str, point: Point | None, messages: bool) -> str:
     """The command that repeats a run."""
     at = "" if point is None else f" --at {point}"
+    at += " --messages" if messages else ""
     return f"python -m tests.simulation.replay --seed {seed} --case {case.name}{at}"
 
 
@@ -190,18 +194,21 @@ def _check_promise(world: World, case: UseCase, answer: Answer) -> None:
         raise Broken(f"INV10 {case.name} had half an effect: {found}")
 
 
-def points(case: UseCase, seed: str, stride: int) -> Iterator[Point]:
+def points(case: UseCase, seed: str, stride: int, *, messages: bool = False) -> Iterator[Point]:
     """All faults at all gates of a case.
 
     Whatever ends a transaction before its commit leaves the same behind; with a ``stride`` above 1
-    only every so manieth statement within a transaction is taken, and one fault for it.
+    only every so manieth statement within a transaction is taken, and one fault for it. With
+    ``messages`` the faults are those at the gates that messages pass.
     """
-    kinds = run(case, seed, None).gates
+    kinds = run(case, seed, None, messages=messages).gates
     for number, kind in enumerate(kinds, start=1):
         faults = POSSIBLE["sql" if kind == "statement" else kind]
         if stride > 1 and kind == "statement":
             faults = faults[number % 3 :][:1] if number % stride == 0 else ()
         if stride > 1 and kind in ("begin", "rollback"):
             faults = faults[:2]
+        if messages and kind not in MESSAGE:
+            faults = ()  # the other gates have their turn in the world without messages
         for fault in faults:
             yield Point(number, fault)

@@ -21,6 +21,7 @@ class Fault(enum.Enum):
     ERROR = "it is refused: no effect, and the caller knows"
     DROPPED = "the connection ends before it: no effect, and the caller may not know"
     AWAY = "the database cannot be reached from it on, for some seconds"
+    TWICE = "it has its effect twice"
     LOST = "it has its effect, then the connection ends without an answer"
 
 
@@ -31,10 +32,15 @@ POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "rollback": (Fault.CRASH, Fault.DROPPED),
     "request": (Fault.CRASH, Fault.CRASH_AFTER, Fault.ERROR, Fault.DROPPED, Fault.LOST),
     "reply": (Fault.CRASH, Fault.LOST),
+    # What is dropped at publish was confirmed and lost; elsewhere the connection ends.
+    "publish": (Fault.DROPPED, Fault.TWICE),
+    "delivery": (Fault.CRASH, Fault.CRASH_AFTER, Fault.DROPPED, Fault.TWICE),
+    "ack": (Fault.CRASH, Fault.CRASH_AFTER, Fault.DROPPED),
 }
 
 
 DATABASE = frozenset({"begin", "sql", "commit", "rollback"})
+MESSAGE = frozenset({"publish", "delivery", "ack"})
 AWAY_SECONDS = 2.0
 
 
@@ -62,4 +68,6 @@ class Gate:
         if fault in (Fault.DROPPED, Fault.AWAY, Fault.CRASH):
             return self.cut()
         done = self.effect()
+        if fault is Fault.TWICE:
+            self.effect()
         return self.cut() if fault in (Fault.LOST, Fault.CRASH_AFTER) else done

@@ -87,6 +87,14 @@ def _check_usage(world: World, *, exact: bool) -> None:
     _require(not left, "INV1 usage without a holding", left)
 
 
+def any_time(world: World) -> None:
+    """What holds while anything is under way: no commit broke anything, no secret is told, and no
+    error is one that nobody thought of."""
+    after_commit(world)
+    _check_secrets(world)
+    _check_log(world)
+
+
 def at_rest(world: World) -> None:
     """All of them, in a world where nothing is under way; needs a living controller."""
     after_commit(world)

@@ -1,9 +1,13 @@
-"""Random load on several controllers while things go wrong; then healing, rest, invariants."""
+"""Random load on several controllers while things go wrong.
+
+Two modes. *Liveness*: then all faults end, everything comes to rest, and all invariants hold.
+*Safety*: far more goes wrong, nothing heals, and no commit may break an invariant.
+"""
 
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Literal
 
 from synnefo_tx.ganeti.memory import CallFault, JobFault, MemoryGaneti
 from synnefo_tx.ganeti.memory import Fault as ClusterFault
@@ -15,14 +19,16 @@ from tests.simulation.invariants import Broken
 from tests.simulation.scenario import User, base, settle
 from tests.simulation.world import World
 
-CONTROLLERS = 2
+CONTROLLERS = {"liveness": 2, "safety": 3}
 CLUSTERS = 2
 REQUESTS = 18
-PAUSE_MAX_SECONDS = 8.0
+BETWEEN_MAX_SECONDS = 8.0
 DOWN_MAX_SECONDS = 40.0
 LISTING_SECONDS = 70.0
-GATE_CHANCES = (0.0, 0.002, 0.01)
-CLUSTER_CHANCES = (0.0, 0.1, 0.3)
+GATE_CHANCES = {"liveness": (0.0, 0.002, 0.01), "safety": (0.01, 0.03)}
+CLUSTER_CHANCES = {"liveness": (0.0, 0.1, 0.3), "safety": (0.3, 0.6)}
+BROKER_AWAY_MAX_SECONDS = 60.0
+PAUSE_MAX_SECONDS = 300.0
 CALL_FAULTS = (
     ClusterFault(CallFault.REQUEST_LOST),
     ClusterFault(CallFault.REPLY_LOST),
@@ -42,29 +48,33 @@ JOB_FAULTS = (
 )
 RESTART = "the cluster's master loses power"
 FOREIGN = "another tool submits a job"
+BROKER_AWAY = "the broker stops for a while"
+PAUSE = "a controller sleeps for some minutes"
+Mode = Literal["liveness", "safety"]
 
 
 class Load:
     """One run of it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, mode: Mode) -> None:
         self._world = world
         self._chance = world.chance_of("load")
-        self._gate_chance = self._chance.choice(GATE_CHANCES)
-        self._cluster_chance = self._chance.choice(CLUSTER_CHANCES)
+        self._controllers = CONTROLLERS[mode]
+        self._gate_chance = self._chance.choice(GATE_CHANCES[mode])
+        self._cluster_chance = self._chance.choice(CLUSTER_CHANCES[mode])
         self._servers: list[int] = []
         self._networks: list[str] = []
         self.creates: dict[str, Answer | None] = {}
 
     def begin(self) -> None:
         """Start the controllers and plan the requests."""
-        for number in range(CONTROLLERS):
+        for number in range(self._controllers):
             self._world.start(number)
         faults = self._world.chance_of("faults")
         self._world.choose = lambda gate: self._fault(gate, faults)
         at = 0.0
         for number in range(REQUESTS):
-            at += self._chance.uniform(0, PAUSE_MAX_SECONDS)
+            at += self._chance.uniform(0, BETWEEN_MAX_SECONDS)
             self._world.clock.callLater(at, self._request, number)
         self._world.run(lambda: len(self._world.facts["asked"]) == REQUESTS, at + 120)
 
@@ -80,7 +90,7 @@ class Load:
     def _request(self, number: int) -> None:
         if self._chance.random() < self._cluster_chance:
             self._disturb(self._chance.choice(self._world.clusters))
-        user = User(self._world, self._chance.randrange(CONTROLLERS))
+        user = User(self._world, self._chance.randrange(self._controllers))
         self._world.facts["asked"].append(number)
         kind = self._chance.random()
         if not self._servers or kind < 0.3:
@@ -98,9 +108,17 @@ class Load:
             self._act(user, self._chance.choice(self._servers))
 
     def _disturb(self, cluster: MemoryGaneti) -> None:
-        what = self._chance.choice((*CALL_FAULTS, *JOB_FAULTS, RESTART, FOREIGN))
+        rare = (RESTART, FOREIGN, BROKER_AWAY, PAUSE)
+        what = self._chance.choice((*CALL_FAULTS, *JOB_FAULTS, *rare))
         if what is RESTART:
             cluster.restart()
+        elif what is BROKER_AWAY:
+            self._world.broker.stop()
+            back = self._chance.uniform(1, BROKER_AWAY_MAX_SECONDS)
+            self._world.clock.callLater(back, self._world.broker.start)
+        elif what is PAUSE:
+            sleeps = self._chance.uniform(1, PAUSE_MAX_SECONDS)
+            self._world.pause(self._chance.randrange(self._controllers), sleeps)
         elif what is FOREIGN:
             startup = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "foreign", "depends": None}
             cluster.jobs.submit([startup], "instances_name_startup", "another tool")
@@ -140,7 +158,7 @@ class Load:
         """No more faults; then all that is under way comes to its end."""
         world = self._world
         world.heal()
-        for number in range(CONTROLLERS):
+        for number in range(self._controllers):
             if number not in world.controllers:
                 world.start(number)
         settle(world)
@@ -162,20 +180,24 @@ class Load:
                 raise Broken(f"INV10 {name} is there {count} times")
 
 
-def run(seed: str, *, keeps_lines: bool = False) -> Run:
+def run(seed: str, mode: Mode = "liveness", *, keeps_lines: bool = False) -> Run:
     """One run; raises Broken or SimulationError, with what is needed to see it again."""
-    world = World(seed, base(CLUSTERS))
+    world = World(seed, base(CLUSTERS), messages=True)
     world.keeps_lines = keeps_lines
     world.facts["asked"] = []
     try:
         world.after_commit = lambda: invariants.after_commit(world)
-        load = Load(world)
+        load = Load(world, mode)
         load.begin()
-        load.heal()
-        invariants.at_rest(world)
-        load.check_creates()
+        if mode == "liveness":
+            load.heal()
+            invariants.at_rest(world)
+            load.check_creates()
+        else:
+            invariants.any_time(world)
     except Exception as error:
-        error.add_note(f"see it again: python -m tests.simulation.replay --seed {seed}")
+        again = f"python -m tests.simulation.replay --seed {seed} --mode {mode}"
+        error.add_note(f"see it again: {again}")
         if keeps_lines:
             error.add_note("\n".join(world.lines))
         raise

@@ -26,12 +26,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", required=True)
     parser.add_argument("--case", choices=sorted(USE_CASES))
     parser.add_argument("--at", type=point, help="number of the gate, colon, name of the fault")
+    parser.add_argument("--messages", action="store_true", help="the clusters tell of their jobs")
+    parser.add_argument("--mode", choices=["liveness", "safety"], default="liveness")
     given = parser.parse_args(arguments)
     try:
         if given.case:
-            done = run(USE_CASES[given.case], given.seed, given.at, keeps_lines=True)
+            case, messages = USE_CASES[given.case], given.messages
+            done = run(case, given.seed, given.at, messages=messages, keeps_lines=True)
         else:
-            done = load.run(given.seed, keeps_lines=True)
+            done = load.run(given.seed, given.mode, keeps_lines=True)
     except Exception:
         traceback.print_exc(file=sys.stdout)
         return 1

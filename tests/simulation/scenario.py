@@ -129,7 +129,7 @@ class User:
 
 def at_rest(world: World) -> bool:
     """Whether no intent is open, no job runs and nobody waits."""
-    if not world.is_quiet:
+    if not world.is_quiet or not world.broker.is_idle:
         return False
     jobs = [job for each in world.clusters for job in each.cluster.store.jobs.values()]
     return all(job.final for job in jobs) and not world.postgres.run(OPEN_WORK).rows[0][0]

@@ -11,6 +11,7 @@ import hashlib
 import io
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -19,14 +20,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
+from synnefo_tx.ganeti.broker.memory import MemoryBroker
 from synnefo_tx.ganeti.memory import ClusterConfig, MemoryGaneti
 from synnefo_tx.ganeti.memory.store import Store
 from synnefo_tx.log import observer
 from synnefo_tx.settings import Settings
+from tests.simulation import probes
 from tests.simulation.client import Answer, Client
 from tests.simulation.connection import Postgres
 from tests.simulation.controller import Controller
 from tests.simulation.gates import AWAY_SECONDS, DATABASE, NOT_YET, Fault, Gate
+from tests.simulation.messages import EventSource
 
 GATE_SECONDS = 0.0005
 """What passing a gate takes."""
@@ -51,25 +55,30 @@ NOTHING = Saved("empty", 1_700_000_000.0, ({},), {})
 
 
 class LogBook:
-    """What all controllers wrote into their logs, and the errors among it."""
+    """What all controllers wrote into their logs, the errors among it, and what kinds of lines."""
 
     def __init__(self) -> None:
         self.text = io.StringIO()
+        self.kinds: Counter[str] = Counter()
         self.failures: list[Any] = []
         self._write = observer(self.text, "info")
 
     def __call__(self, event: LogEvent) -> None:
+        self.kinds[event.get("log_format") or ""] += 1
         if event.get("log_failure") is not None:
             self.failures.append(event["log_failure"])
         self._write(event)
 
 
 class World:
-    """A run. ``choose`` says what happens at each gate; without it nothing goes wrong."""
+    """A run. ``choose`` says what happens at each gate; without it nothing goes wrong.
+
+    With ``messages`` the clusters tell of their jobs by a broker, beside what is polled.
+    """
 
     def __init__(
         self, seed: str, saved: Saved = NOTHING, *, settings: Settings | None = None,
-        cluster_config: ClusterConfig | None = None,
+        cluster_config: ClusterConfig | None = None, messages: bool = False,
     ) -> None:  # fmt: skip
         self.seed = seed
         self.facts = dict(saved.facts)
@@ -92,6 +101,10 @@ class World:
             )
             for number, tables in enumerate(saved.clusters)
         ]
+        self.broker = MemoryBroker(self.clock)
+        self.messages = messages
+        if messages:
+            self._sources = [EventSource(self, each) for each in self.clusters]
         self.controllers: dict[int, Controller] = {}
         self.choose: Callable[[Gate], Fault | None] = lambda gate: None
         self.after_commit: Callable[[], None] = lambda: None
@@ -158,15 +171,16 @@ class World:
         self, method: str, path: str, body: Any = None, *, token: str = "", controller: int = 0
     ) -> Deferred[Answer]:
         """Ask a controller over HTTP; status 0 when it dies before it answers."""
-        asked: Deferred[Answer] = Deferred()
+        waiting = self._clients.setdefault(controller, [])
+        # Who asked may be gone before the answer: the installer of a node that lost its power.
+        asked: Deferred[Answer] = Deferred(waiting.remove)
         if controller not in self.controllers:
             asked.callback(Answer(0, None, "refused"))
             return asked
-        waiting = self._clients.setdefault(controller, [])
         waiting.append(asked)
 
         def answered(answer: Answer) -> None:
-            if asked in waiting and not asked.called:
+            if asked in waiting:
                 waiting.remove(asked)
                 self.note(f"{controller} reply {method} {path} {answer.status}")
                 asked.callback(answer)
@@ -258,6 +272,7 @@ class World:
         """Nothing goes wrong any more."""
         self.choose = lambda gate: None
         self._away_until = 0.0
+        self.broker.start()
         for cluster in self.clusters:
             cluster.faults.clear()
 
@@ -330,6 +345,7 @@ class World:
     def end(self) -> None:
         """Stop everything; what the dead coroutines still do reaches nothing."""
         globalLogPublisher.removeObserver(self.log)
+        probes.count(self.log.kinds)
         for number in list(self.controllers):
             self.kill(number)
         for cluster in self.clusters:

@@ -121,7 +121,7 @@ class CloudTestCase(DatabaseTestCase):
     async def create(self, caller: Caller | None = None, **changes) -> int:
         """A server; its id."""
         created = await self.app.compute.servers.create(caller or self.user, self.draft(**changes))
-        return created.view.server.id
+        return created.id
 
     async def settle(self) -> None:
         """Look at every cluster until no intent is open."""

@@ -27,6 +27,18 @@ TEMPLATE = "template_synnefo"
 _names = itertools.count()
 
 
+def connect_when_ready(url: str, process: subprocess.Popen[bytes], limit_seconds: float):
+    """A blocking connection to a server that has just been started."""
+    deadline = time.monotonic() + limit_seconds
+    while True:
+        try:
+            return psycopg2.connect(url)
+        except psycopg2.OperationalError:
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise
+            time.sleep(0.02)
+
+
 class TestServer:
     """The server of this test process; made at the first use, ended with the process."""
 
@@ -38,7 +50,10 @@ class TestServer:
         self.server.prepare()
         self.process = subprocess.Popen(self.server.command(), stderr=subprocess.DEVNULL)
         atexit.register(self.end)
-        self.admin = self._connect()
+        self.admin = connect_when_ready(
+            self.server.url_of("postgres"), self.process, START_LIMIT_SECONDS
+        )
+        self.admin.autocommit = True
         self.has_template = False
 
     @classmethod
@@ -46,19 +61,6 @@ class TestServer:
         if cls._running is None:
             cls._running = cls()
         return cls._running
-
-    def _connect(self):
-        deadline = time.monotonic() + START_LIMIT_SECONDS
-        while True:
-            try:
-                connection = psycopg2.connect(self.server.url_of("postgres"))
-            except psycopg2.OperationalError:
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise
-                time.sleep(0.02)
-            else:
-                connection.autocommit = True
-                return connection
 
     def execute(self, sql: str) -> None:
         with self.admin.cursor() as cursor:

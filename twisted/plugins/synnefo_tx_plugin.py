@@ -1,4 +1,4 @@
-"""Makes ``twistd synnefo`` and ``twistd synnefo-memory-ganeti`` known to twistd."""
+"""Makes ``twistd synnefo``, ``synnefo-eventd`` and ``synnefo-memory-ganeti`` known to twistd."""
 
 from twisted.application.service import ServiceMaker
 
@@ -10,6 +10,12 @@ synnefo_worker = ServiceMaker(
     "synnefo_tx.worker",
     "One process of twistd synnefo --workers N, which starts it",
     "synnefo-worker",
+)
+synnefo_eventd = ServiceMaker(
+    "synnefo-eventd",
+    "synnefo_tx.ganeti.eventd.tap",
+    "News of a Ganeti master's jobs, sent to a message broker",
+    "synnefo-eventd",
 )
 synnefo_memory_ganeti = ServiceMaker(
     "synnefo-memory-ganeti",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synnefo_tx.compute.flavors.model import Flavor, VolumeType, VolumeTypeUse
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 from synnefo_tx.faults import ItemNotFound
 
 SELECT = """
@@ -13,7 +13,7 @@ FROM flavors f JOIN volume_types t ON t.id = f.volume_type
 """
 LIST = SELECT + " WHERE NOT f.deleted AND f.public ORDER BY f.id"
 LIST_ALL = SELECT + " ORDER BY f.id"
-GET = SELECT + " WHERE f.id = %(id)s"
+GET = Hot(SELECT + " WHERE f.id = %(id)s")
 BY_SIZE = SELECT + (
     " WHERE f.cpu = %(cpu)s AND f.ram_mib = %(ram_mib)s AND f.disk_gib = %(disk_gib)s"
     " AND f.volume_type = %(volume_type)s"

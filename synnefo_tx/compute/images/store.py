@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from synnefo_tx.compute.images.model import Image
-from synnefo_tx.db.pool import Database, Json, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Json, Row, Transaction
 
 COLUMNS = """id::text, name, owner, location, disk_format, status, public, size_bytes, checksum,
  properties, created, updated, deleted"""
@@ -15,10 +15,10 @@ SELECT {COLUMNS} FROM images WHERE NOT deleted AND (public OR owner = %(user)s)
  AND updated >= coalesce(%(since)s, '-infinity'::timestamptz) ORDER BY id
 """
 LIST_ALL = f"SELECT {COLUMNS} FROM images ORDER BY created, id"
-GET = f"""
+GET = Hot(f"""
 SELECT {COLUMNS} FROM images
 WHERE id::text = %(id)s AND NOT deleted AND (public OR owner = %(user)s)
-"""
+""")
 INSERT = """
 INSERT INTO images (id, name, owner, location, disk_format, public, size_bytes, checksum,
  properties, created, updated)

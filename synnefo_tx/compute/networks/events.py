@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.logger import Logger
 
 from synnefo_tx.compute.networks.operations import Networks
@@ -34,6 +36,11 @@ class NetworkEvents:
             await NetworkStore(tx).lock(network)
             if await JobStore(tx).record_news(news):
                 await self._ended(tx, network, news)
+
+    async def apply_progress(self, news: Sequence[JobNews]) -> None:
+        """Note how far jobs are."""
+        async with self._database.transaction("network-progress") as tx:
+            await JobStore(tx).record_statuses(news)
 
     async def _ended(self, tx: Transaction, network: int, news: JobNews) -> None:
         store = NetworkStore(tx)

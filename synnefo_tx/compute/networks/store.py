@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from synnefo_tx.compute.networks.model import BackendNetwork, Network, Subnet
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 
 COLUMNS = """n.id, n.name, n.userid::text, n.project::text, n.type, n.mode, n.link, n.mac_prefix,
  n.tags, n.public, n.drained, n.floating_ip_pool, n.destroying, n.deleted, n.created, n.updated"""
@@ -19,12 +19,12 @@ LIST = f"SELECT {COLUMNS} FROM networks n WHERE {VISIBLE} AND NOT n.deleted ORDE
 CHANGES = (
     f"SELECT {COLUMNS} FROM networks n WHERE {VISIBLE} AND n.updated >= %(since)s ORDER BY n.id"
 )
-GET = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s AND {VISIBLE}"
+GET = Hot(f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s AND {VISIBLE}")
 # Servers are put on a public network all the time: news and changes of the network must not wait
 # for a moment when none is. Only its removal must.
 LOCK = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR NO KEY UPDATE"
 LOCK_AGAINST_PORTS = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR UPDATE"
-SHARE = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR KEY SHARE"
+SHARE = Hot(f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR KEY SHARE")
 # Public networks that may give addresses to new servers.
 PUBLIC_V4 = f"""
 SELECT {COLUMNS} FROM networks n WHERE n.public AND NOT n.drained AND NOT n.deleted
@@ -32,9 +32,9 @@ SELECT {COLUMNS} FROM networks n WHERE n.public AND NOT n.drained AND NOT n.dele
     SELECT FROM subnets s WHERE s.network = n.id AND s.ip_version = 4 AND NOT s.deleted)
 ORDER BY n.id
 """
-SUBNETS = f"""
+SUBNETS = Hot(f"""
 SELECT {SUBNET_COLUMNS} FROM subnets WHERE network = ANY (%(networks)s) ORDER BY id
-"""
+""")
 INSERT = """
 INSERT INTO networks (name, userid, project, type, mode, link, mac_prefix, tags, public, drained,
  floating_ip_pool, created, updated)
@@ -69,9 +69,9 @@ COPY_COLUMNS = "network, backend, state, intents::text[]"
 COPIES = f"""
 SELECT {COPY_COLUMNS} FROM backend_networks WHERE network = %(network)s ORDER BY backend FOR UPDATE
 """
-COPY = f"""
+COPY = Hot(f"""
 SELECT {COPY_COLUMNS} FROM backend_networks WHERE network = %(network)s AND backend = %(backend)s
-"""
+""")
 # The row is locked, whoever made it: two servers that need the same copy make it once.
 INSERT_COPY = """
 INSERT INTO backend_networks (network, backend, state) VALUES (%(network)s, %(backend)s, 'PENDING')

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synnefo_tx.compute.pools.model import Item, Pool, PoolUse
-from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.db.pool import Database, Hot, Transaction
 
-OF_SUBNETS = """
+OF_SUBNETS = Hot("""
 SELECT id, kind, subnet, base, size FROM pools WHERE subnet = ANY (%(subnets)s) ORDER BY id
-"""
+""")
 OF_KIND = "SELECT id, kind, subnet, base, size FROM pools WHERE kind = %(kind)s ORDER BY id"
 INSERT = """
 INSERT INTO pools (kind, subnet, base, size)
@@ -72,12 +72,12 @@ WHERE item.state = 'free' OR (item.state = 'resting' AND (item.last_owner = %(ow
 RETURNING pool, index
 """
 # In the order in which those who wait lock items.
-RELEASE = """
+RELEASE = Hot("""
 UPDATE pool_items SET state = %(state)s, holder = '', freed = synnefo_now()
 WHERE (pool, index) IN (
     SELECT pool, index FROM pool_items WHERE state = 'held' AND holder = ANY (%(holders)s)
     ORDER BY pool, index FOR UPDATE)
-"""
+""")
 # An item that rests counts as available: it is given when the pool is short.
 USES = """
 SELECT p.id, p.kind, p.subnet, p.base, p.size,

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synnefo_tx.compute.ports.model import Port
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 
 COLUMNS = """id, name, userid::text, network, server, index, mac, host(address), subnet, state,
  created, updated"""
-NEXT_ID = "SELECT nextval(pg_get_serial_sequence('ports', 'id'))"
-INSERT = """
+NEXT_ID = Hot("SELECT nextval(pg_get_serial_sequence('ports', 'id'))")
+INSERT = Hot("""
 INSERT INTO ports (id, userid, network, server, index, mac, address, subnet, state, created,
  updated)
 VALUES (%(id)s, %(userid)s, %(network)s, %(server)s, %(index)s, %(mac)s, %(address)s, %(subnet)s,
  'BUILD', synnefo_now(), synnefo_now())
-"""
-OF_SERVER = f"SELECT {COLUMNS} FROM ports WHERE server = %(server)s ORDER BY index"
+""")
+OF_SERVER = Hot(f"SELECT {COLUMNS} FROM ports WHERE server = %(server)s ORDER BY index")
 VISIBLE = f"""
 SELECT {COLUMNS} FROM ports WHERE userid = %(user)s OR %(operator)s ORDER BY id
 """
-SET_STATE = """
+SET_STATE = Hot("""
 UPDATE ports SET state = %(state)s, updated = synnefo_now()
 WHERE server = %(server)s AND state <> %(state)s
-"""
-DELETE_OF_SERVER = """
+""")
+DELETE_OF_SERVER = Hot("""
 WITH gone AS (DELETE FROM ports WHERE server = %(server)s RETURNING id, network)
 SELECT gone.id, n.public FROM gone JOIN networks n ON n.id = gone.network ORDER BY gone.id
-"""
+""")
 
 
 def from_row(row: Row) -> Port:

@@ -6,6 +6,8 @@ server is locked, the transition decided, the intent ended, quota settled, addre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.logger import Logger
 
 from synnefo_tx.compute import charges
@@ -14,7 +16,7 @@ from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.ports.store import PortStore
 from synnefo_tx.compute.servers import lifecycle
 from synnefo_tx.compute.servers.lifecycle import Changes, Ignored
-from synnefo_tx.compute.servers.model import Server
+from synnefo_tx.compute.servers.model import Server, Volume
 from synnefo_tx.compute.servers.parameters import Parameters
 from synnefo_tx.compute.servers.store import ServerStore
 from synnefo_tx.db.pool import Database, Transaction
@@ -59,6 +61,33 @@ class ServerEvents:
                 return
             await self._apply_to(tx, server, news)
 
+    async def apply_progress(self, news: Sequence[JobNews]) -> None:
+        """Apply news of several jobs that have not ended, in one transaction.
+
+        The servers are locked in the order of their numbers.
+        """
+        named: dict[int, list[JobNews]] = {}
+        for each in news:
+            id = server_id(each.instance, self._backend_prefix)
+            if id is not None:
+                named.setdefault(id, []).append(each)
+        async with self._database.transaction("server-progress") as tx:
+            servers = await ServerStore(tx).lock_all(list(named))
+            told: list[JobNews] = []
+            statuses: dict[int, str] = {}
+            for server in servers:
+                for each in named[server.id]:
+                    if server.backend != each.backend:
+                        continue
+                    told.append(each)
+                    outcome = lifecycle.on_job(server, each)
+                    if not isinstance(outcome, Ignored):
+                        statuses[server.id] = outcome.job_status
+            if told:
+                await JobStore(tx).record_statuses(told)
+            if statuses:
+                await ServerStore(tx).set_job_statuses(statuses)
+
     async def _apply_to(self, tx: Transaction, server: Server, news: JobNews) -> None:
         if news.intent is not None:
             ended = await JobStore(tx).record_news(news)
@@ -89,8 +118,8 @@ class ServerEvents:
     ) -> None:
         """Carry out a transition of a locked server, and charge what it comes to."""
         store = ServerStore(tx)
-        before = await self._counted(tx, server)
-        await store.change(
+        gone = await store.volumes(server.id) if changes.volumes == "DELETED" else ()
+        after = await store.change(
             server.id,
             {
                 "operstate": changes.operstate,
@@ -111,12 +140,15 @@ class ServerEvents:
             await self._parameters.end_of_server(tx, server.id)
         if changes.destroyed:
             await self._ports.release(tx, server.id)
-        after_server = await store.lock(server.id)
-        after = await self._counted(tx, after_server) if after_server is not None else {}
-        deltas = charges.difference(after, before)
+        deltas = await self._deltas(tx, server, after, gone)
         await self._quota.settle_change(tx, intent or "", server.userid, server.project, deltas)
 
-    async def _counted(self, tx: Transaction, server: Server) -> dict[str, int]:
-        flavor = await FlavorStore(tx).get(server.flavor)
-        volumes = await ServerStore(tx).volumes(server.id)
-        return charges.total(charges.of_server(server, flavor), charges.of_volumes(volumes))
+    async def _deltas(
+        self, tx: Transaction, before: Server, after: Server, gone: Sequence[Volume]
+    ) -> dict[str, int]:
+        """What a transition charges; only volumes that went count, the others stay as they are."""
+        flavors = FlavorStore(tx)
+        flavor = await flavors.get(before.flavor)
+        other = flavor if after.flavor == before.flavor else await flavors.get(after.flavor)
+        counted = charges.total(charges.of_server(before, flavor), charges.of_volumes(gone))
+        return charges.difference(charges.of_server(after, other), counted)

@@ -88,7 +88,8 @@ def _succeeded(server: Server, news: JobNews, ours: bool, stale: bool) -> Change
         ports="ACTIVE" if created else None,
         volumes="IN_USE" if created else None,
         parameters_ended=created,
-        job_id=None if stale else news.job_id,
+        # Only what moves the state makes older news stale, else their order would matter.
+        job_id=news.job_id if news.opcode in STATE_AFTER and not stale else None,
         job_status=news.status,
     )
 
@@ -124,7 +125,6 @@ def _failed(server: Server, news: JobNews, ours: bool) -> Changes:
         server.operstate,
         task_ended=ours,
         diagnostic=_why(f"{_TASK_NAMES[news.opcode]} failed", news),
-        job_id=news.job_id,
         job_status=news.status,
     )
 

@@ -18,6 +18,7 @@ from synnefo_tx.compute.ports.model import Port
 from synnefo_tx.compute.ports.operations import Placed, Ports
 from synnefo_tx.compute.servers import rules
 from synnefo_tx.compute.servers.model import Server, ServerDraft, ServerView
+from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.parameters import Parameters, document
 from synnefo_tx.compute.servers.store import ServerStore, diagnostics, find_view, list_views
 from synnefo_tx.db.pool import Database, Row, Transaction
@@ -49,9 +50,10 @@ PASSWORD_LENGTH = 12
 
 @frozen
 class Created:
-    """A new server and the password that its reply shows once."""
+    """A new server, its JSON, and the password that its reply shows once."""
 
-    view: ServerView
+    id: int
+    document: bytes = field(repr=False)
     admin_password: str = field(repr=False)
 
 
@@ -91,6 +93,7 @@ class Servers:
         networks: Networks,
         ports: Ports,
         parameters: Parameters,
+        pages: ServerPages,
         settings: Compute,
         new_id: Callable[[], str],
         entropy: Callable[[int], bytes],
@@ -102,6 +105,7 @@ class Servers:
         self._networks = networks
         self._ports = ports
         self._parameters = parameters
+        self._pages = pages
         self._settings = settings
         self._new_id = new_id
         self._entropy = entropy
@@ -173,8 +177,8 @@ class Servers:
             build = _Build(caller, draft, project, flavor, image, intent, password)
             id = await self._create(tx, build)
             # Read before the commit: nothing that may fail stands between it and the reply.
-            view = await ServerStore(tx).view(id)
-        return Created(view, password)
+            document = await self._pages.show_new(tx, caller, id)
+        return Created(id, document, password)
 
     async def _create(self, tx: Transaction, build: _Build) -> int:
         ranked = await self._ranked(tx, build.flavor)

@@ -15,7 +15,7 @@ from typing import Any
 
 from synnefo_tx.compute.images.model import Image
 from synnefo_tx.compute.servers.model import ServerDraft
-from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.db.pool import Database, Hot, Transaction
 from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.rest.endpoint import Call, Reply, endpoint
@@ -27,19 +27,19 @@ PURPOSE = "server-parameters"
 PATH = "/vmapi/v1.0/server-params/"
 ID_BYTES = 24
 
-INSERT = """
+INSERT = Hot("""
 INSERT INTO server_params (id_sha256, server, sealed, created)
 VALUES (%(id)s, %(server)s, %(sealed)s, synnefo_now())
-"""
-READ = """
+""")
+READ = Hot("""
 UPDATE server_params SET first_read = coalesce(first_read, synnefo_now())
 WHERE id_sha256 = %(id)s AND created > synnefo_now() - make_interval(secs => %(life)s)
  AND (first_read IS NULL OR first_read > synnefo_now() - make_interval(secs => %(repeat)s))
 RETURNING sealed, server
-"""
+""")
 BACKEND = "SELECT backend FROM servers WHERE id = %(server)s"
-END = "DELETE FROM server_params WHERE id_sha256 = %(id)s"
-END_OF_SERVER = "DELETE FROM server_params WHERE server = %(server)s"
+END = Hot("DELETE FROM server_params WHERE id_sha256 = %(id)s")
+END_OF_SERVER = Hot("DELETE FROM server_params WHERE server = %(server)s")
 SWEEP = """
 DELETE FROM server_params WHERE created < synnefo_now() - make_interval(secs => %(life)s)
 """

@@ -11,12 +11,12 @@ from synnefo_tx.compute.servers import rules, wire
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
 from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.wire import (
     CreateServer,
     PutMetadata,
     PutMetadataItem,
     RenameServer,
-    ServerWire,
 )
 from synnefo_tx.faults import BadRequest, Forbidden, ItemNotFound, NotImplementedFault
 from synnefo_tx.rest.endpoint import Call, Reply, endpoint
@@ -35,16 +35,16 @@ class ServerRoutes:
     def __init__(
         self,
         servers: Servers,
+        pages: ServerPages,
         actions: ServerActions,
         consoles: ServerConsoles,
         settings: Compute,
-        base_url: str,
     ) -> None:
         self._servers = servers
+        self._pages = pages
         self._actions = actions
         self._consoles = consoles
         self._settings = settings
-        self._wire = ServerWire(base_url, settings)
         self._acts: Mapping[str, Act] = {
             "start": self._start,
             "os-start": self._start,
@@ -56,32 +56,31 @@ class ServerRoutes:
         }
 
     @endpoint("GET", "/servers", action="compute:server:list")
-    async def list(self, call: Call[None]) -> dict[str, Any]:
+    async def list(self, call: Call[None]) -> bytes:
         """List the caller's servers."""
         since = changes_since(call, self._settings)
-        found = await self._servers.listing(call.caller, since.moment)
-        return since.reply({"servers": [self._wire.brief(each) for each in found]}, found)
+        if since.moment is None:
+            return wire.listing(await self._pages.briefs(call.caller))
+        return wire.listing(await self._pages.changed(call.caller, since.moment, brief=True))
 
     @endpoint("GET", "/servers/detail", action="compute:server:list")
-    async def detail(self, call: Call[None]) -> dict[str, Any]:
+    async def detail(self, call: Call[None]) -> bytes:
         """List the caller's servers with all their fields."""
         since = changes_since(call, self._settings)
-        found = await self._servers.listing(call.caller, since.moment)
-        return since.reply({"servers": [self._wire.detail(each) for each in found]}, found)
+        if since.moment is None:
+            return wire.listing(await self._pages.details(call.caller))
+        return wire.listing(await self._pages.changed(call.caller, since.moment))
 
     @endpoint("POST", "/servers", action="compute:server:create", body=CreateServer, status=202)
-    async def create(self, call: Call[CreateServer]) -> dict[str, Any]:
+    async def create(self, call: Call[CreateServer]) -> bytes:
         """Start building a server; the reply carries its administrator password."""
-        draft = wire.draft(call.body, self._settings)
-        created = await self._servers.create(call.caller, draft)
-        document = self._wire.detail(created.view) | {"status": "BUILD"}
-        return {"server": document | {"adminPass": created.admin_password}}
+        created = await self._servers.create(call.caller, wire.draft(call.body, self._settings))
+        return wire.created(created.document, created.admin_password)
 
     @endpoint("GET", "/servers/<server_id>", action="compute:server:show")
-    async def show(self, call: Call[None], server_id: str) -> dict[str, Any]:
+    async def show(self, call: Call[None], server_id: str) -> bytes:
         """Show one server, also a deleted one."""
-        view = await self._servers.show(call.caller, parse_id(server_id, "server"))
-        return {"server": self._wire.detail(view)}
+        return wire.one(await self._pages.show(call.caller, parse_id(server_id, "server")))
 
     @endpoint(
         "PUT",

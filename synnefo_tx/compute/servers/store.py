@@ -8,7 +8,8 @@ from typing import Any
 
 from synnefo_tx.compute.flavors.model import VolumeType
 from synnefo_tx.compute.servers.model import NicView, Server, ServerView, Volume, VolumeDetails
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Row, Transaction
+from synnefo_tx.ganeti.messages import ImageReport
 
 COLUMNS = """s.id, s.name, s.userid::text, s.project::text, s.backend, s.flavor, s.image,
  s.operstate, s.task, s.task_intent::text, s.task_flavor, s.job_status, s.last_job_id, s.progress,
@@ -31,8 +32,11 @@ LIST = VIEW + f" WHERE {OWNED} AND NOT s.deleted ORDER BY s.id"
 CHANGES = VIEW + f" WHERE {OWNED} AND s.updated >= %(since)s ORDER BY s.id"
 SHOW = VIEW + f" WHERE s.id = %(id)s AND {OWNED}"
 FIND = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s"
-LOCK = FIND + " FOR UPDATE"
-LOCK_OWNED = f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE"
+LOCK = Hot(FIND + " FOR UPDATE")
+LOCK_ALL = Hot(f"""
+SELECT {COLUMNS} FROM servers s WHERE s.id = ANY (%(ids)s) ORDER BY s.id FOR UPDATE
+""")
+LOCK_OWNED = Hot(f"SELECT {COLUMNS} FROM servers s WHERE s.id = %(id)s AND {OWNED} FOR UPDATE")
 OF_BACKEND = f"""
 SELECT {COLUMNS} FROM servers s WHERE s.backend = %(backend)s AND NOT s.deleted ORDER BY s.id
 """
@@ -47,23 +51,23 @@ DIAGNOSTICS = """
 SELECT level, source, message, details, created FROM server_diagnostics
 WHERE server = %(server)s ORDER BY id DESC LIMIT 100
 """
-INSERT = """
+INSERT = Hot("""
 INSERT INTO servers (name, userid, project, backend, flavor, image, operstate, task, task_intent,
  created, updated, state_changed)
 VALUES (%(name)s, %(userid)s, %(project)s, %(backend)s, %(flavor)s, %(image)s, 'BUILD', 'BUILD',
  %(intent)s, synnefo_now(), synnefo_now(), synnefo_now())
 RETURNING id
-"""
-SET_BACKEND = "UPDATE servers SET backend = %(backend)s WHERE id = %(id)s"
+""")
+SET_BACKEND = Hot("UPDATE servers SET backend = %(backend)s WHERE id = %(id)s")
 RENAME = "UPDATE servers SET name = %(name)s, updated = synnefo_now() WHERE id = %(id)s"
 TOUCH = "UPDATE servers SET updated = synnefo_now() WHERE id = %(id)s"
-SET_TASK = """
+SET_TASK = Hot("""
 UPDATE servers SET task = %(task)s, task_intent = %(intent)s, task_flavor = %(flavor)s,
  job_status = 'queued', updated = synnefo_now() WHERE id = %(id)s
-"""
+""")
 SET_TASK_FLAVOR = "UPDATE servers SET task_flavor = %(flavor)s WHERE id = %(id)s"
-CHANGE = """
-UPDATE servers SET operstate = %(operstate)s, deleted = %(destroyed)s,
+CHANGE = Hot(f"""
+UPDATE servers s SET operstate = %(operstate)s, deleted = %(destroyed)s,
  flavor = CASE WHEN %(take_flavor)s THEN coalesce(task_flavor, flavor) ELSE flavor END,
  task = CASE WHEN %(task_ended)s THEN '' ELSE task END,
  task_intent = CASE WHEN %(task_ended)s THEN NULL ELSE task_intent END,
@@ -73,10 +77,22 @@ UPDATE servers SET operstate = %(operstate)s, deleted = %(destroyed)s,
  updated = synnefo_now(),
  state_changed = synnefo_now()
 WHERE id = %(id)s
-"""
-SET_JOB_STATUS = """
+RETURNING {COLUMNS}
+""")
+SET_JOB_STATUS = Hot("""
 UPDATE servers SET job_status = %(job_status)s, updated = synnefo_now()
 WHERE id = %(id)s AND job_status <> %(job_status)s
+""")
+SET_JOB_STATUSES = Hot("""
+UPDATE servers SET job_status = told.status, updated = synnefo_now()
+FROM unnest(%(ids)s::bigint[], %(statuses)s::text[]) AS told (id, status)
+WHERE servers.id = told.id AND job_status <> told.status
+""")
+# A build's progress only grows, so that the order of news does not matter.
+SET_PROGRESS = """
+UPDATE servers SET progress = told.percent, updated = synnefo_now()
+FROM unnest(%(ids)s::bigint[], %(percents)s::integer[]) AS told (id, percent)
+WHERE servers.id = told.id AND NOT deleted AND operstate = 'BUILD' AND progress < told.percent
 """
 DELETE_METADATA_KEY = "DELETE FROM server_metadata WHERE server = %(server)s AND key = %(key)s"
 PUT_METADATA = """
@@ -89,26 +105,38 @@ INSERT_DIAGNOSTIC = """
 INSERT INTO server_diagnostics (server, level, source, message, created)
 VALUES (%(server)s, %(level)s, %(source)s, %(message)s, synnefo_now())
 """
-INSERT_VOLUME = """
+# A report that comes twice is the same. The row changes with what its document shows.
+INSERT_REPORT = """
+WITH told AS (
+    INSERT INTO server_diagnostics (server, level, source, message, details, created)
+    SELECT id, %(level)s, %(source)s, %(message)s, %(details)s, %(created)s FROM servers
+    WHERE id = %(server)s AND NOT deleted AND NOT EXISTS (
+        SELECT FROM server_diagnostics WHERE server = %(server)s AND created = %(created)s
+         AND source = %(source)s AND message = %(message)s)
+    RETURNING server
+)
+UPDATE servers SET updated = synnefo_now() FROM told WHERE id = told.server
+"""
+INSERT_VOLUME = Hot("""
 INSERT INTO volumes (name, userid, project, size_gib, volume_type, status, server, index, source,
  created, updated)
 VALUES (%(name)s, %(userid)s, %(project)s, %(size_gib)s, %(volume_type)s, 'CREATING', %(server)s,
  %(index)s, %(source)s, synnefo_now(), synnefo_now()) RETURNING id
-"""
-VOLUMES = """
+""")
+VOLUMES = Hot("""
 SELECT id, size_gib, status, deleted FROM volumes WHERE server = %(server)s AND NOT deleted
 ORDER BY index FOR UPDATE
-"""
+""")
 VOLUME_DETAILS = """
 SELECT v.id, v.name, v.index, v.size_gib, t.id, t.name, t.disk_template, t.deleted, v.status,
  v.source
 FROM volumes v JOIN volume_types t ON t.id = v.volume_type
 WHERE v.server = %(server)s AND NOT v.deleted ORDER BY v.index
 """
-SET_VOLUMES = """
+SET_VOLUMES = Hot("""
 UPDATE volumes SET status = %(status)s, deleted = (%(status)s = 'DELETED'), updated = synnefo_now()
 WHERE server = %(server)s AND NOT deleted
-"""
+""")
 
 
 def from_row(row: Row) -> Server:
@@ -210,6 +238,10 @@ class ServerStore:
         row = await self._tx.row(LOCK, {"id": id})
         return None if row is None else from_row(row)
 
+    async def lock_all(self, ids: Sequence[int]) -> list[Server]:
+        """Those of the servers that are there, locked, in the order of their numbers."""
+        return [from_row(row) for row in await self._tx.rows(LOCK_ALL, {"ids": list(ids)})]
+
     async def find(self, id: int) -> Server | None:
         """The server ``id``, not locked."""
         row = await self._tx.row(FIND, {"id": id})
@@ -243,13 +275,23 @@ class ServerStore:
         """Name the flavor that the next change takes over."""
         await self._tx.run(SET_TASK_FLAVOR, {"id": id, "flavor": flavor})
 
-    async def change(self, id: int, values: Mapping[str, Any]) -> None:
-        """Apply a transition."""
-        await self._tx.run(CHANGE, {**values, "id": id})
+    async def change(self, id: int, values: Mapping[str, Any]) -> Server:
+        """Apply a transition to a server that is there; what it is then."""
+        return from_row((await self._tx.rows(CHANGE, {**values, "id": id}))[0])
 
     async def set_job_status(self, id: int, job_status: str) -> None:
         """Note how far the task's job is."""
         await self._tx.run(SET_JOB_STATUS, {"id": id, "job_status": job_status})
+
+    async def set_job_statuses(self, statuses: Mapping[int, str]) -> None:
+        """Note how far the tasks' jobs are, by server."""
+        values = {"ids": list(statuses), "statuses": list(statuses.values())}
+        await self._tx.run(SET_JOB_STATUSES, values)
+
+    async def raise_progress(self, percents: Mapping[int, int]) -> None:
+        """Note how far builds are, by server; what is not being built is left alone."""
+        values = {"ids": list(percents), "percents": list(percents.values())}
+        await self._tx.run(SET_PROGRESS, values)
 
     async def metadata(self, id: int) -> dict[str, str]:
         """A server's metadata."""
@@ -272,6 +314,18 @@ class ServerStore:
         """Tell the owner something about their server."""
         values = {"server": id, "level": level, "source": source, "message": message}
         await self._tx.run(INSERT_DIAGNOSTIC, values)
+
+    async def add_report(self, id: int, report: ImageReport) -> None:
+        """Keep what the image installer told of a server, once."""
+        values = {
+            "server": id,
+            "level": report.level,
+            "source": report.source,
+            "message": report.message,
+            "details": report.details,
+            "created": report.event_time,
+        }
+        await self._tx.run(INSERT_REPORT, values)
 
     async def insert_volume(self, values: Mapping[str, Any]) -> int:
         """Add a volume in CREATING; its id."""

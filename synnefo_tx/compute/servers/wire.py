@@ -1,15 +1,15 @@
-"""Servers as JSON, and requests for them (compute-api reference §2.1, §2.2)."""
+"""Requests for servers, and the envelopes of their JSON (compute-api reference §2.1, §2.2)."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from attrs import field, frozen
 
-from synnefo_tx.compute.links import isoformat, links
+from synnefo_tx.compute.links import isoformat
 from synnefo_tx.compute.servers import rules
-from synnefo_tx.compute.servers.lifecycle import TASK_STATES, api_status
-from synnefo_tx.compute.servers.model import NicView, ServerDraft, ServerView
+from synnefo_tx.compute.servers.model import ServerDraft
 from synnefo_tx.db.pool import Row
 from synnefo_tx.settings import Compute
 
@@ -78,76 +78,20 @@ def draft(body: CreateServer, settings: Compute) -> ServerDraft:
     )
 
 
-class ServerWire:
-    """Renders servers below one URL."""
-
-    def __init__(self, base_url: str, settings: Compute) -> None:
-        self._base_url = base_url
-        self._fqdn = settings.servers_fqdn
-
-    def brief(self, view: ServerView) -> dict[str, Any]:
-        """What ``GET /servers`` lists."""
-        id = view.server.id
-        href = f"{self._base_url}/servers/{id}"
-        return {"id": id, "name": view.server.name, "links": links(href)}
-
-    def detail(self, view: ServerView) -> dict[str, Any]:
-        """What ``GET /servers/detail`` lists."""
-        server = view.server
-        status = api_status(server)
-        flavor_href = f"{self._base_url}/flavors/{server.flavor}"
-        image_href = f"{self._base_url}/images/{server.image}"
-        active = [nic for nic in view.nics if nic.state == "ACTIVE"]
-        return self.brief(view) | {
-            "user_id": server.userid,
-            "tenant_id": server.project,
-            "shared_to_project": False,
-            "status": status,
-            "SNF:task_state": TASK_STATES[server.task],
-            "progress": 100 if status == "ACTIVE" else server.progress,
-            "hostId": "",
-            "updated": isoformat(server.updated),
-            "created": isoformat(server.created),
-            "flavor": {"id": server.flavor, "links": links(flavor_href)},
-            "image": {"id": server.image, "links": links(image_href)},
-            "suspended": server.suspended,
-            "metadata": dict(view.metadata),
-            "tags": [],
-            "attachments": [_attachment(nic) for nic in active],
-            "addresses": _addresses(active),
-            "volumes": list(view.volumes),
-            "diagnostics": [dict(view.diagnostic)] if view.diagnostic else [],
-            "security_groups": [{"name": "default"}],
-            "key_name": None,
-            "SNF:key_names": [],
-            "config_drive": "",
-            "accessIPv4": "",
-            "accessIPv6": "",
-            "SNF:fqdn": self._fqdn % {"id": server.id} if self._fqdn else None,
-            "SNF:port_forwarding": {},
-            "deleted": server.deleted,
-            "SNF:rescue": False,
-        }
+def listing(documents: bytes) -> bytes:
+    """What ``GET /servers`` answers."""
+    return b'{"servers": [' + documents + b"]}"
 
 
-def _attachment(nic: NicView) -> dict[str, Any]:
-    return {
-        "id": nic.id,
-        "network_id": str(nic.network),
-        "mac_address": nic.mac,
-        "ipv4": nic.address or "",
-        "ipv6": "",
-        "OS-EXT-IPS:type": "fixed",
-    }
+def one(document: bytes) -> bytes:
+    """What ``GET /servers/{id}`` answers."""
+    return b'{"server": ' + document + b"}"
 
 
-def _addresses(nics: list[NicView]) -> dict[str, list[dict[str, Any]]]:
-    addresses: dict[str, list[dict[str, Any]]] = {}
-    for nic in nics:
-        if nic.address:
-            entry = {"version": 4, "addr": nic.address, "OS-EXT-IPS:type": "fixed"}
-            addresses.setdefault(str(nic.network), []).append(entry)
-    return addresses
+def created(document: bytes, admin_password: str) -> bytes:
+    """What ``POST /servers`` answers: the password is shown here and nowhere else."""
+    password = json.dumps(admin_password).encode()
+    return one(document[:-1] + b', "adminPass": ' + password + b"}")
 
 
 def diagnostic(row: Row) -> dict[str, Any]:

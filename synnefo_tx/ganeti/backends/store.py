@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import asdict
 
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.ganeti.backends.model import Backend, NodeFigures, Size
 
@@ -17,7 +17,7 @@ COLUMNS = """id, clustername, host, port, username, password_sealed, ca_pem, fin
  dfree_mib, dtotal_mib, ctotal, pinst_cnt, reserved_mib, reserved_disk_mib, reserved_instances,
  stats_at, last_job_id"""
 SELECT = f"SELECT {COLUMNS} FROM backends"
-CANDIDATES = SELECT + " WHERE NOT offline AND NOT drained ORDER BY id"
+CANDIDATES = Hot(SELECT + " WHERE NOT offline AND NOT drained ORDER BY id")
 INSERT = """
 INSERT INTO backends (clustername, host, port, username, password_sealed, ca_pem, fingerprint,
  hypervisor, public)
@@ -47,7 +47,7 @@ UPDATE backends SET reserved_mib = reserved_mib - sums.ram,
 FROM sums WHERE id = %(id)s AND sums.instances > 0
 """
 # The one conditional debit; nothing returned means that the cluster has filled up meanwhile.
-DEBIT = """
+DEBIT = Hot("""
 WITH debited AS (
     UPDATE backends SET reserved_mib = reserved_mib + %(ram_mib)s,
      reserved_disk_mib = reserved_disk_mib + %(disk_mib)s,
@@ -60,8 +60,8 @@ WITH debited AS (
 INSERT INTO reservations (intent, backend, ram_mib, disk_mib)
 SELECT %(intent)s, id, %(ram_mib)s, %(disk_mib)s FROM debited
 RETURNING intent
-"""
-END_RESERVATION = (
+""")
+END_RESERVATION = Hot(
     "UPDATE reservations SET ended = synnefo_now() WHERE intent = %(intent)s AND ended IS NULL"
 )
 CANCEL_RESERVATION = """
@@ -83,9 +83,9 @@ HAS_NODE_ADDRESS = """
 SELECT EXISTS (
     SELECT FROM backend_nodes WHERE backend = %(id)s AND primary_ip = %(address)s)
 """
-RAISE_LAST_JOB = """
+RAISE_LAST_JOB = Hot("""
 UPDATE backends SET last_job_id = %(job_id)s WHERE id = %(id)s AND last_job_id < %(job_id)s
-"""
+""")
 MODIFIABLE = (
     "clustername", "host", "port", "username", "password_sealed", "ca_pem", "fingerprint",
     "drained", "offline", "public", "hypervisor",

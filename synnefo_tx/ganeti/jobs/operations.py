@@ -7,7 +7,7 @@ still in RAPI's own queue would not be found, so absence counts only in two look
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -30,7 +30,11 @@ NOW = "SELECT synnefo_now()"
 class Subscriber(Protocol):
     """Who is told about the jobs of a kind of subject (``server``, ``network``)."""
 
-    async def apply(self, news: JobNews) -> None: ...
+    async def apply(self, news: JobNews) -> None:
+        """Apply news of a job."""
+
+    async def apply_progress(self, news: Sequence[JobNews]) -> None:
+        """Apply news that are not final and have intents, of different jobs, all at once."""
 
 
 class Clusters(Protocol):
@@ -175,6 +179,15 @@ class Jobs:
         """Give news to the subscriber of ``subject``."""
         await self._subscribers[subject.split(":", 1)[0]].apply(news)
 
+    async def apply_progress(self, told: Iterable[tuple[str, JobNews]]) -> None:
+        """Give news that are not final, with their subjects, to the subscribers; one transaction
+        for each kind of subject."""
+        kinds: dict[str, list[JobNews]] = {}
+        for subject, news in told:
+            kinds.setdefault(subject.split(":", 1)[0], []).append(news)
+        for kind, each in kinds.items():
+            await self._subscribers[kind].apply_progress(each)
+
     async def _now(self) -> datetime:
         now: datetime = (await self._database.read(NOW))[0][0]
         return now
@@ -233,6 +246,11 @@ class Jobs:
         for intent in intents:
             job = rules.find_job(intent, jobs)
             if job is not None:
+                self.log.info(
+                    "intent {intent} is job {job}: found by its reason",
+                    intent=intent.id,
+                    job=job.id,
+                )
                 await self._record(intent, job.id)
                 await self._tell_view(intent, job, now)
             else:
@@ -242,6 +260,7 @@ class Jobs:
         gap = timedelta(seconds=self._settings.lost_look_seconds)
         meaning = rules.after_look(intent, now, self._submit_limit, gap)
         if meaning == "first absent":
+            self.log.info("intent {intent} is on no list of jobs yet", intent=intent.id)
             async with self._database.transaction("intent-absent") as tx:
                 await JobStore(tx).record_absent(intent.id)
         elif meaning == "submit":

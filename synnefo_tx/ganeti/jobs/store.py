@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from synnefo_tx.db.pool import Database, Json, Row, Transaction
+from synnefo_tx.db.pool import Database, Hot, Json, Row, Transaction
 from synnefo_tx.ganeti.jobs.model import Draft, Intent, JobNews
 
 COLUMNS = """id::text, backend, subject, instance, opcode, call, arguments, after::text[],
  request_id,
  created, deadline, last_job_id, attempts, attempted, absent_since, job_id, job_status, outcome,
  ended, error"""
-INSERT = """
+INSERT = Hot("""
 INSERT INTO intents (id, backend, subject, instance, opcode, call, arguments, after, request_id,
  created, deadline, last_job_id)
 SELECT %(id)s, id, %(subject)s, %(instance)s, %(opcode)s, %(call)s, %(arguments)s,
  %(after)s::uuid[], %(request_id)s, synnefo_now(),
  synnefo_now() + make_interval(secs => %(limit_seconds)s), last_job_id
 FROM backends WHERE id = %(backend)s
-"""
+""")
 # One process at a time submits an intent, and only when those it waits for have their jobs.
-CLAIM = f"""
+CLAIM = Hot(f"""
 UPDATE intents SET attempts = attempts + 1, attempted = synnefo_now(), absent_since = NULL,
  claimed_until = synnefo_now() + make_interval(secs => %(lease_seconds)s)
 WHERE id = %(id)s AND job_id IS NULL AND ended IS NULL AND attempts = %(attempts)s
@@ -30,28 +30,34 @@ WHERE id = %(id)s AND job_id IS NULL AND ended IS NULL AND attempts = %(attempts
     SELECT FROM intents AS before WHERE before.id = ANY (intents.after)
      AND before.job_id IS NULL AND before.ended IS NULL)
 RETURNING {COLUMNS}
-"""
+""")
 # Nothing was sent: the intent is as if never tried. A claim is given back by who holds it: who
 # comes late must not undo the claim of another.
 UNCLAIM = """
 UPDATE intents SET attempted = NULL, claimed_until = NULL
 WHERE id = %(id)s AND job_id IS NULL AND attempts = %(attempts)s
 """
-RECORD_JOB = """
+RECORD_JOB = Hot("""
 UPDATE intents SET job_id = %(job_id)s, job_status = 'queued', absent_since = NULL,
  claimed_until = NULL
 WHERE id = %(id)s AND job_id IS NULL
-"""
-RECORD_STATUS = """
+""")
+RECORD_STATUS = Hot("""
 UPDATE intents SET job_status = %(status)s, job_id = coalesce(job_id, %(job_id)s)
 WHERE id = %(id)s AND ended IS NULL
-"""
-END = """
+""")
+# Several at once; each row belongs to a subject that its transaction has locked.
+RECORD_STATUSES = Hot("""
+UPDATE intents SET job_status = news.status, job_id = coalesce(intents.job_id, news.job_id)
+FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(jobs)s::bigint[]) AS news (id, status, job_id)
+WHERE intents.id = news.id AND ended IS NULL
+""")
+END = Hot("""
 UPDATE intents SET outcome = %(status)s, job_status = %(status)s, ended = synnefo_now(),
  job_id = coalesce(job_id, %(job_id)s), error = %(error)s
 WHERE id = %(id)s AND ended IS NULL
 RETURNING id
-"""
+""")
 RECORD_ABSENT = """
 UPDATE intents SET absent_since = synnefo_now() WHERE id = %(id)s AND absent_since IS NULL
 """
@@ -61,15 +67,21 @@ WHERE id = %(id)s AND job_id IS NULL AND attempts = %(attempts)s
 """
 GET = f"SELECT {COLUMNS} FROM intents WHERE id = %(id)s"
 # Intents of one transaction have the same moment: the id makes the order certain.
-OPEN = f"""
+OPEN = Hot(f"""
 SELECT {COLUMNS} FROM intents WHERE backend = %(backend)s AND ended IS NULL ORDER BY created, id
-"""
+""")
 OF_SUBJECT = f"""
 SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s AND ended IS NULL ORDER BY created, id
 """
-JOB_IDS = """
+JOB_IDS = Hot("""
 SELECT job_id FROM intents WHERE id = ANY (%(ids)s::uuid[]) AND job_id IS NOT NULL ORDER BY job_id
-"""
+""")
+TIED = Hot(f"""
+SELECT {COLUMNS} FROM intents WHERE id = ANY (%(ids)s::uuid[])
+UNION ALL
+SELECT {COLUMNS} FROM intents JOIN unnest(%(backends)s::bigint[], %(jobs)s::bigint[])
+ AS told (of_backend, of_job) ON backend = of_backend AND job_id = of_job
+""")
 HISTORY = f"""
 SELECT {COLUMNS} FROM intents WHERE subject = %(subject)s ORDER BY created DESC, id LIMIT %(limit)s
 """
@@ -104,6 +116,18 @@ async def intents_of(database: Database, subject: str, limit: int) -> list[Inten
     """The latest intents of a subject, ended ones too, newest first."""
     rows = await database.read(HISTORY, {"subject": subject, "limit": limit})
     return [from_row(row) for row in rows]
+
+
+async def tied_intents(
+    database: Database, ids: Sequence[str], jobs: Sequence[tuple[int, int]]
+) -> list[Intent]:
+    """Intents with one of the ``ids``, or one of the ``jobs``: backend and number."""
+    values = {
+        "ids": list(ids),
+        "backends": [backend for backend, _ in jobs],
+        "jobs": [number for _, number in jobs],
+    }
+    return [from_row(row) for row in await database.read(TIED, values)]
 
 
 class JobStore:
@@ -178,6 +202,15 @@ class JobStore:
             return await self._tx.row(END, values) is not None
         await self._tx.run(RECORD_STATUS, values)
         return False
+
+    async def record_statuses(self, news: Sequence[JobNews]) -> None:
+        """Store how far jobs are that have not ended; all news have an intent."""
+        values = {
+            "ids": [each.intent for each in news],
+            "statuses": [each.status for each in news],
+            "jobs": [each.job_id for each in news],
+        }
+        await self._tx.run(RECORD_STATUSES, values)
 
     async def job_ids(self, intents: Sequence[str]) -> list[int]:
         """Jobs of the given intents, as far as they have one."""

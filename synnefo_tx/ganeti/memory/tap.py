@@ -30,6 +30,7 @@ from twisted.web.client import Agent
 
 from synnefo_tx.ganeti.memory.certificate import self_signed
 from synnefo_tx.ganeti.memory.config import ClusterConfig, NodeConfig
+from synnefo_tx.ganeti.memory.jobfiles import JobFiles
 from synnefo_tx.ganeti.memory.journal import Journal
 from synnefo_tx.ganeti.memory.screens import Screens, port_is_free
 from synnefo_tx.ganeti.memory.server import MemoryGaneti
@@ -52,6 +53,7 @@ class Options(usage.Options):
         ["disk-mib", None, 1048576, "disk of each node", int],
         ["job-seconds", None, 1.0, "what an ordinary job takes", float],
         ["mac-prefix", None, "aa:00:00", "first half of the MAC addresses"],
+        ["node-files", None, None, "folder for job queue and ssconf, as on a Ganeti master"],
         ["screen-port", None, 11000, "lowest port of a screen", int],
     ]
 
@@ -175,6 +177,11 @@ def makeService(options: Options) -> IService:
     identity, store = load_identity(folder, now), Store()
     journal = Journal(folder / "journal", store)
     ganeti = _cluster(reactor, options, identity, store)
+    if options["node-files"]:
+        files = JobFiles(Path(options["node-files"]), options["name"], f"node1.{options['name']}")
+        for job in store.jobs.values():
+            files.write(job)
+        ganeti.jobs.watch(files.write)
     endpoint = SSL4ServerEndpoint(
         reactor, options["port"], identity.certificate.options(), interface=options["interface"]
     )

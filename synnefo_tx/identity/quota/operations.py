@@ -31,6 +31,7 @@ from synnefo_tx.identity.quota.store import (
     QuotaStore,
 )
 
+FIX_MAX = 500
 SWEEP_MAX = 1000
 
 
@@ -170,9 +171,11 @@ class Quota:
             found = [each for each in found if each.held.member == user]
         if project is not None:
             found = [each for each in found if each.held.project == project]
-        if fix and found:
-            async with self._database.transaction("quota-fix") as tx:
-                await self.fix(tx, found)
+        if fix:
+            # In pieces: the locks of one must not stand in everybody's way.
+            for begin in range(0, len(found), FIX_MAX):
+                async with self._database.transaction("quota-fix") as tx:
+                    await self.fix(tx, found[begin : begin + FIX_MAX])
         return found
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from synnefo_tx.db.pool import Row, Transaction
+from synnefo_tx.db.pool import Hot, Row, Transaction
 from synnefo_tx.identity.quota.model import (
     PROJECT_ITSELF,
     Change,
@@ -50,7 +50,7 @@ OR (add_max > 0 AND usage_max > quota AND NOT %(force)s)
 OR (add_min < 0 AND usage_min < 0)
 {_IN_ORDER} LIMIT 1
 """
-ADD = f"WITH {_WANTED}, {_ADDED} {_REFUSED}"
+ADD = Hot(f"WITH {_WANTED}, {_ADDED} {_REFUSED}")
 ADD_PENDING = f"""
 WITH {_WANTED}, {_ADDED}, noted AS (
     INSERT INTO provisions (serial, project, member, resource, quantity)
@@ -64,15 +64,15 @@ UPDATE holdings h SET usage_min = h.usage_min - w.add_min, usage_max = h.usage_m
 FROM {_CHANGES}
 WHERE (h.project, h.member, h.resource) = (w.project, w.member, w.resource)
 """
-SELECT_RESERVED = "SELECT resource, quantity FROM provisions WHERE serial = %(serial)s"
-LOCK_HOLDINGS = """
+SELECT_RESERVED = Hot("SELECT resource, quantity FROM provisions WHERE serial = %(serial)s")
+LOCK_HOLDINGS = Hot("""
 SELECT 1 FROM holdings WHERE project = %(project)s
  AND member IN (%(user)s, '00000000-0000-0000-0000-000000000000')
 ORDER BY member = '00000000-0000-0000-0000-000000000000', resource FOR UPDATE
-"""
-DELETE_PROVISIONS = "DELETE FROM provisions WHERE serial = %(serial)s"
+""")
+DELETE_PROVISIONS = Hot("DELETE FROM provisions WHERE serial = %(serial)s")
 # An import moves usage_min when accepted and usage_max when rejected, a release the other one.
-SETTLE = f"""
+SETTLE = Hot(f"""
 WITH gone AS (
     DELETE FROM provisions WHERE serial = %(serial)s
     RETURNING project, member, resource, quantity, (quantity > 0) = %(accept)s AS moves_min,
@@ -94,7 +94,7 @@ WITH gone AS (
     WHERE (h.project, h.member, h.resource) = (w.project, w.member, w.resource)
 )
 SELECT count(*) FROM gone
-"""
+""")
 # Skips what is locked: who never waits is in no deadlock.
 SWEEP = """
 DELETE FROM holdings WHERE (project, member, resource) IN (

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from synnefo_tx.caller import ADMIN_ROLE, Caller
-from synnefo_tx.db.pool import Row, Transaction
+from synnefo_tx.db.pool import Hot, Row, Transaction
 from synnefo_tx.identity.tokens.model import Access
 
-SELECT_ACCESS = """
-SELECT t.id, t.created, t.expires, t.expires <= synnefo_now(), u.is_active, u.uuid, u.email,
-    u.username, u.first_name, u.last_name, u.is_admin, u.groups, scope.uuid::text, scope.realname,
+SELECT_ACCESS = Hot("""
+SELECT t.id, t.created, t.expires, extract(epoch FROM t.expires - synnefo_now())::float8,
+    u.is_active, u.uuid, u.email, u.username, u.first_name, u.last_name, u.is_admin, u.groups,
+    scope.uuid::text, scope.realname,
     ARRAY (
         SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
         WHERE m.member = u.uuid AND m.state IN ('accepted', 'leave_requested')
@@ -20,7 +21,7 @@ SELECT t.id, t.created, t.expires, t.expires <= synnefo_now(), u.is_active, u.uu
 FROM api_tokens t JOIN users u ON u.uuid = t.user_uuid
 LEFT JOIN projects scope ON scope.uuid = coalesce(t.project, u.default_project)
 WHERE t.sha256 = %(sha256)s
-"""
+""")
 # Nothing is inserted when the parent is gone, and no child outlives its parent.
 INSERT = """
 INSERT INTO api_tokens (user_uuid, name, sha256, parent, project, expires)
@@ -40,9 +41,9 @@ DELETE FROM api_tokens WHERE id IN (
 """
 
 
-def access_from_row(row: Row) -> tuple[Access, bool, bool]:
-    """What the token stands for; whether it has expired; whether its user is active."""
-    id_, created, expires, expired, active, uuid, email, username, first, last = row[:10]
+def access_from_row(row: Row) -> tuple[Access, float, bool]:
+    """What the token stands for; its life in seconds; whether its user is active."""
+    id_, created, expires, life_seconds, active, uuid, email, username, first, last = row[:10]
     admin, groups, default_project, project_name, projects = row[10:]
     caller = Caller(
         user=uuid,
@@ -54,7 +55,7 @@ def access_from_row(row: Row) -> tuple[Access, bool, bool]:
         token_id=id_,
     )
     access = Access(caller, username, created, expires, project_name or "")
-    return access, expired, active
+    return access, life_seconds, active
 
 
 class TokenStore:

@@ -1,9 +1,27 @@
 """RAPI's requests and replies are lost, foreign jobs in between: still each instance once."""
 
-from tests.acceptance.cloud.cutting_proxy import REPLY_LOST, REQUEST_LOST, CuttingProxy
+from pathlib import Path
+
+from attrs import Factory, define, evolve
+
 from tests.acceptance.cloud.installed import InstalledCloudTestCase
+from tests.support.cutting_proxy import REPLY_LOST, REQUEST_LOST, CuttingProxy
 
 FOREIGN = "acceptance:foreign"
+
+
+@define
+class CreationFaults:
+    """Faults that creations of instances use up in order."""
+
+    waiting: list[str] = Factory(list)
+    used: list[str] = Factory(list)
+
+    def __call__(self, target: bytes) -> str:
+        if not self.waiting or target != b"POST /2/instances":
+            return ""
+        self.used.append(self.waiting.pop(0))
+        return self.used[-1]
 
 
 class LostReplyTests(InstalledCloudTestCase):
@@ -22,12 +40,16 @@ class LostReplyTests(InstalledCloudTestCase):
             # It fails where the instance is not; a job it is all the same.
             await self.rapis[cluster.name].set_tags(self.first_instance, ["foreign"], FOREIGN)
 
-        proxy = self.proxies[cluster.name] = CuttingProxy(cluster, foreign_job)
-        self.addCleanup(proxy.port.stopListening)
-        return proxy.place
+        faults = self.faults[cluster.name] = CreationFaults()
+        pem = Path(cluster.state) / "lib" / "rapi.pem"
+        proxy = CuttingProxy(cluster.host, cluster.port, pem, faults, foreign_job)
+        self.proxies.append(proxy)
+        self.addCleanup(proxy.listening.stopListening)
+        return evolve(cluster, host="127.0.0.1", port=proxy.port)
 
     async def setUp(self):
-        self.proxies: dict[str, CuttingProxy] = {}
+        self.proxies: list[CuttingProxy] = []
+        self.faults: dict[str, CreationFaults] = {}
         self.first_instance = ""
         await super().setUp()
 
@@ -46,7 +68,7 @@ class LostReplyTests(InstalledCloudTestCase):
             await self.create_with(fault)
         await self.assert_quota_exact()
         await self.assert_reconciled()
-        for proxy in self.proxies.values():
+        for proxy in self.proxies:
             self.assertEqual(proxy.failures, [])
 
     def name_of(self, server):
@@ -54,14 +76,14 @@ class LostReplyTests(InstalledCloudTestCase):
 
     async def create_with(self, fault):
         """A server whose creation meets the fault, whichever cluster it goes to."""
-        for proxy in self.proxies.values():
-            proxy.faults.append(fault)
+        for faults in self.faults.values():
+            faults.waiting.append(fault)
         created = await self.create(name=fault)
         await self.reached(created["id"], "ACTIVE")
-        used = [proxy.used.pop() for proxy in self.proxies.values() if proxy.used]
+        used = [faults.used.pop() for faults in self.faults.values() if faults.used]
         self.assertEqual(used, [fault])
-        for proxy in self.proxies.values():
-            proxy.faults.clear()
+        for faults in self.faults.values():
+            faults.waiting.clear()
         name = self.name_of(created)
         self.assertIn(name, await self.instances())
         jobs = [job for rapi in self.rapis.values() for job in await rapi.jobs_since(0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.acceptance.faults.campaigns import CampaignTestCase
+from tests.simulation import probes
 
 
 class MainTests(CampaignTestCase):
@@ -17,5 +18,12 @@ class MainTests(CampaignTestCase):
         self.enumerate("delete", 1)
 
     def test_load(self):
-        """Random load on two controllers and two clusters under random faults."""
-        self.load(50)
+        """Random load on two clusters under random faults, and every rare branch was come to."""
+        self.load("safety", 30)
+        self.load("liveness", 40)
+        self.assertEqual(probes.silent(), [])
+
+    def test_messages(self):
+        """Every fault at every gate that a message passes."""
+        self.enumerate("create", 1, messages=True)
+        self.enumerate("delete", 1, messages=True)

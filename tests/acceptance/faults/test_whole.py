@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.acceptance.faults.campaigns import CampaignTestCase
+from tests.simulation import probes
 
 SEEDS = 3
 
@@ -36,4 +37,11 @@ class WholeTests(CampaignTestCase):
 
     def test_load(self):
         """Random load; every twentieth seed runs twice and must take the same way."""
-        self.load(500, first=1000)
+        self.load("safety", 250, first=1000)
+        self.load("liveness", 500, first=1000)
+        self.assertEqual(probes.silent(), [])
+
+    def test_messages(self):
+        """Every fault at every gate that a message passes, of all use cases."""
+        for name in ("create", "start", "stop", "resize", "delete"):
+            self.enumerate(name, SEEDS, first=2, messages=True)

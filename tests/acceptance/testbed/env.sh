@@ -1,12 +1,12 @@
 # Settings shared by ganeti-up, ganeti-down and ganeti-exec (sourced, not run).
 #
-# One cluster is one NAME with one INDEX (1-20).  Everything a cluster owns is
+# One cluster is one NAME with one INDEX (1-25).  Everything a cluster owns is
 # derived from these two, so several clusters can live on one machine.
 
 NAME=${NAME:-gnt11}
 INDEX=${INDEX:-$(sed 's/[^0-9]//g' <<<"$NAME")}
-[[ $NAME =~ ^[a-z][a-z0-9]*$ && $INDEX =~ ^([1-9]|1[0-9]|20)$ ]] || {
-  echo "NAME must be like gnt1, INDEX from 1 to 20" >&2; exit 2; }
+[[ $NAME =~ ^[a-z][a-z0-9]*$ && $INDEX =~ ^([1-9]|1[0-9]|2[0-5])$ ]] || {
+  echo "NAME must be like gnt1, INDEX from 1 to 25" >&2; exit 2; }
 
 RAPI_USER=${GANETI_RAPI_USER:-testbed}
 RAPI_PASSWORD=${GANETI_RAPI_PASSWORD:-testbed}

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from uuid import UUID
 
-from attrs import frozen
+from attrs import evolve, frozen
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
+from synnefo_tx.db.connect import connector
+from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.faults import BadRequest, Fault, ItemNotFound, OverLimit
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.quota.model import PROJECT_ITSELF, ActualUsage, Provision
 from synnefo_tx.identity.quota.operations import Quota
+from synnefo_tx.settings import DatabaseSettings
 from synnefo_tx.units import GIB
 from tests.support.database import DatabaseTestCase
 from tests.support.identity import make_project, make_user
@@ -380,3 +385,15 @@ class ReconcileTests(QuotaTestCase):
         async with self.database.transaction("fix") as tx:
             self.assertEqual(await self.quota.fix(tx, found), 0)
         self.assertEqual(await self.usage(VM), (2, 2))
+
+    async def test_many(self) -> None:
+        """Thousands of holdings, as after an import, are corrected in short statements."""
+        hurried = DatabaseSettings(statement_limit_seconds=1.0)
+        database = Database(connector(reactor, self.url, hurried), reactor, PoolLimits())
+        self.addCleanup(lambda: Deferred.fromCoroutine(database.close()))
+        quota = Quota(database)
+        actual = [ActualUsage(str(UUID(int=n + 1)), self.user, VM, 1) for n in range(6000)]
+        await quota.reconcile(Source(actual), fix=True)
+        doubled = [evolve(each, quantity=2) for each in actual]
+        self.assertEqual(len(await quota.reconcile(Source(doubled), fix=True)), 6001)
+        self.assertEqual(await quota.reconcile(Source(doubled)), [])

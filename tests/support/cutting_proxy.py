@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ClientEndpoint
@@ -12,7 +11,6 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, CertificateOptions
 
 from synnefo_tx.console.certificate import tls_options
-from tests.acceptance.clusters import RealCluster
 
 reactor: Any = _reactor
 REQUEST_LOST = "request lost"
@@ -83,31 +81,36 @@ class _Front(Protocol):
         self.transport.abortConnection()
 
 
-class CuttingProxy(Factory):
-    """Stands before one cluster, with the cluster's own certificate.
+async def _nothing() -> None:
+    """Nothing happens between an answer and its loss."""
 
-    ``faults`` are used up in order by creations of instances; ``after_acceptance`` is awaited
-    between RAPI's answer and the loss of it.
+
+class CuttingProxy(Factory):
+    """Stands before the RAPI at ``host``:``port``, with certificate and key of the file ``pem``.
+
+    ``fault_of`` says what happens to a request, by its method and path: REQUEST_LOST, REPLY_LOST
+    or "" for nothing; ``after_acceptance`` is awaited between RAPI's answer and the loss of it.
     """
 
     protocol = _Front
     noisy = False
 
-    def __init__(self, cluster: RealCluster, after_acceptance: Callable[[], Awaitable[object]]):
-        self.faults: list[str] = []
-        self.used: list[str] = []
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        pem: Path,
+        fault_of: Callable[[bytes], str],
+        after_acceptance: Callable[[], Awaitable[object]] = _nothing,
+    ):
         self.failures: list[Any] = []
+        self.fault_of = fault_of
         self.after_acceptance = after_acceptance
-        pem = Path(cluster.state) / "lib" / "rapi.pem"
-        root = Certificate.loadPEM(pem.read_bytes())
-        verified = CertificateOptions(trustRoot=root)
-        self.endpoint = SSL4ClientEndpoint(reactor, cluster.host, cluster.port, verified)
-        self.port = reactor.listenSSL(0, self, tls_options(pem, pem), interface="127.0.0.1")
-        self.place = evolve(cluster, port=self.port.getHost().port)
+        verified = CertificateOptions(trustRoot=Certificate.loadPEM(pem.read_bytes()))
+        self.endpoint = SSL4ClientEndpoint(reactor, host, port, verified)
+        self.listening = reactor.listenSSL(0, self, tls_options(pem, pem), interface="127.0.0.1")
 
-    def fault_of(self, target: bytes) -> str:
-        """What happens to a request with this method and path."""
-        if not self.faults or target != b"POST /2/instances":
-            return ""
-        self.used.append(self.faults.pop(0))
-        return self.used[-1]
+    @property
+    def port(self) -> int:
+        """Where the proxy listens, on this machine."""
+        return self.listening.getHost().port

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.faults import Forbidden
-from synnefo_tx.rest.site import check_transport
+from synnefo_tx.rest.request import check_transport
 
 PROXIES = ("192.0.2.1",)
 

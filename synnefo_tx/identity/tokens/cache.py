@@ -1,0 +1,69 @@
+"""What tokens stand for, kept for as long as every change of it would be heard.
+
+An entry goes when anything of its user changes, in whatever process: the database itself tells
+(see the migration ``access_changes``). While that cannot be heard nothing is kept or given.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+
+from synnefo_tx.db.listener import Hearing
+from synnefo_tx.identity.tokens.model import Access
+
+CHANNEL = "access_changed"
+LIFE_SECONDS = 30.0
+
+
+@frozen
+class _Entry:
+    access: Access
+    ends: float
+
+
+class TokenCache:
+    """Accesses by the digest of their token; at most ``entries_max``."""
+
+    def __init__(self, hearing: Hearing, clock: IReactorTime, entries_max: int) -> None:
+        self._hearing = hearing
+        self._clock = clock
+        self._entries_max = entries_max
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self.changes = 0
+        hearing.subscribe(CHANNEL, self._changed)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, digest: bytes) -> Access | None:
+        """What the token stands for, if that is certain."""
+        entry = self._entries.get(digest)
+        if entry is None or not self._hearing.is_hearing:
+            return None
+        # The clock may jump back: then an entry seems younger than it is, but not older.
+        if not 0 < entry.ends - self._clock.seconds() <= LIFE_SECONDS:
+            del self._entries[digest]
+            return None
+        return entry.access
+
+    def put(self, digest: bytes, access: Access, life_seconds: float, changes: int) -> None:
+        """Keep what was read when ``changes`` had been heard; not when there were more since."""
+        if changes != self.changes or not self._hearing.is_hearing:
+            return
+        ends = self._clock.seconds() + min(LIFE_SECONDS, life_seconds)
+        self._entries[digest] = _Entry(access, ends)
+        self._entries.move_to_end(digest)
+        if len(self._entries) > self._entries_max:
+            self._entries.popitem(last=False)
+
+    def _changed(self, user: str) -> None:
+        self.changes += 1
+        if not user:
+            self._entries.clear()
+            return
+        gone = [key for key, each in self._entries.items() if each.access.caller.user == user]
+        for key in gone:
+            del self._entries[key]
