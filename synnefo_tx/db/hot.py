@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|(%))")
+PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s(::\w+(?:\[\])?)?|(%))")
 
 
 class Hot(str):
@@ -24,16 +24,20 @@ class Hot(str):
     def __new__(cls, sql: str) -> Hot:
         self = super().__new__(cls, sql)
         numbers: dict[str, int] = {}
+        casts: dict[str, str] = {}
 
         def number(match: re.Match[str]) -> str:
-            if match[2]:
+            name, cast, percent = match.groups(default="")
+            if percent:
                 return "%"
-            return f"${numbers.setdefault(match[1], len(numbers) + 1)}"
+            # An array that is written out has a type of its own, and is given with the wanted one.
+            casts[name] = cast or casts.get(name, "")
+            return f"${numbers.setdefault(name, len(numbers) + 1)}{cast}"
 
         body = PLACEHOLDER.sub(number, sql)
         self.name = "hot_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
         # PREPARE goes without parameters, so nothing in it is a placeholder of the driver's.
         self.prepare = f"PREPARE {self.name} AS {body}"
-        given = ", ".join(f"%({each})s" for each in numbers)
+        given = ", ".join(f"%({each})s{casts[each]}" for each in numbers)
         self.call = f"EXECUTE {self.name}" + (f" ({given})" if given else "")
         return self

@@ -31,7 +31,7 @@ class TextTests(SynchronousTestCase):
     def test_placeholders(self) -> None:
         """Each parameter has one number, however often it stands there."""
         self.assertTrue(ADD.prepare.endswith("SELECT $1::int + $2::int - $1::int, 'a%b'"))
-        self.assertTrue(ADD.call.endswith("(%(a)s, %(b)s)"))
+        self.assertTrue(ADD.call.endswith("(%(a)s::int, %(b)s::int)"))
 
 
 class HotTests(DatabaseTestCase):
@@ -43,6 +43,13 @@ class HotTests(DatabaseTestCase):
             rows = await self.database.read(ADD, {"a": 5, "b": b})
             self.assertEqual(rows, [(b, "a%b")])
         self.assertEqual(await self.database.read(PREPARED, {"name": ADD.name}), [(1,)])
+
+    async def test_arrays(self) -> None:
+        """Lists are given with the type that the statement wants them to have."""
+        statement = Hot("SELECT count(*) FROM unnest(%(ids)s::uuid[])")
+        ids = ["00000000-0000-0000-0000-000000000001"] * 2
+        for given in (ids, [], ids):
+            self.assertEqual(await self.database.read(statement, {"ids": given}), [(len(given),)])
 
     async def test_rollback(self) -> None:
         """What was prepared in a transaction that is undone can be called afterwards."""
