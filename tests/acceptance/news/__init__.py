@@ -2,4 +2,4 @@
 
 from tests.acceptance.suite import Suite
 
-SUITE = Suite(main="test_news", clusters=1, broker=True)
+SUITE = Suite(main="test_news", clusters=1, kvm=True, broker=True)

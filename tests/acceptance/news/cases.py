@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from synnefo_tx.ganeti.broker.address import parse_all
@@ -15,6 +16,7 @@ from synnefo_tx.ganeti.broker.client import AmqpBroker, read_trust
 from synnefo_tx.ganeti.broker.interface import Link
 from synnefo_tx.ganeti.broker.model import Delivery, Message
 from synnefo_tx.ganeti.broker.topology import Topology, declare, prefix_of
+from tests.acceptance import rabbitmq
 from tests.acceptance.cloud.installed import InstalledCloudTestCase, reactor
 from tests.acceptance.rabbitmq import RealBroker
 from tests.support.processes import Twistd, until
@@ -25,6 +27,7 @@ WITHOUT_POLLS = {
     "GANETI__IDLE_POLL_SECONDS": NEVER,
     "GANETI__LISTING_SECONDS": NEVER,
 }
+RELAYED = "relayed"
 RELAY_SECONDS = 0.2
 FOREIGN_LIMIT_SECONDS = 120.0
 EXPECTED = {"one": ("STOPPED", 2), "two": ("ACTIVE", 1), "three": ("STOPPED", 1)}
@@ -42,20 +45,22 @@ class NewsTestCase(InstalledCloudTestCase):
         self.node = RealBroker.of_environment()
         if self.node is None:
             raise SkipTest("no broker: run it by python -m tests.acceptance.run news")
-        exchange = f"news-{os.getpid()}-{self.id().rpartition('.')[2]}"
-        self.told = f"{exchange}-relayed" if self.relayed else exchange
         self.url = f"amqps://{self.node.user}:{self.node.password}@localhost:{self.node.tls_port}"
-        broker = {"BROKER__URLS": self.url, "BROKER__CA_FILE": self.node.ca_file}
+        # Two hosts of queues with the same names: one for the source, one for the cloud.
+        told = f"{self.url}/{RELAYED}" if self.relayed else self.url
+        if self.relayed:
+            await deferToThread(rabbitmq.add_vhost, RELAYED)
+        broker = {"BROKER__CA_FILE": self.node.ca_file, "BROKER__EXCHANGE": f"news-{os.getpid()}"}
         self.changes = {} if self.polls else dict(WITHOUT_POLLS)
         if self.hears:
-            self.changes |= {**broker, "BROKER__EXCHANGE": self.told}
+            self.changes |= {**broker, "BROKER__URLS": told}
         await super().setUp()
-        self.source = self.make_source({**broker, "BROKER__EXCHANGE": exchange})
+        self.source = self.make_source({**broker, "BROKER__URLS": self.url})
         if self.hears:
             self.source.start()
             await self.source.wait_output(b"this node is master")
             self.addCleanup(self.source.end)
-        self.relay = Relay(self, exchange, self.told) if self.relayed else None
+        self.relay = Relay(self, told) if self.relayed else None
         if self.relay is not None:
             await self.relay.start()
             self.addCleanup(self.relay.stop)
@@ -76,10 +81,10 @@ class NewsTestCase(InstalledCloudTestCase):
         given = {f"SYNNEFO_{key}": value for key, value in environ.items()}
         return Twistd({"SYNNEFO_HOME": str(self.home / "eventd"), **given}, "synnefo-eventd")
 
-    def link(self) -> Any:
+    def link(self, url: str) -> Any:
         """A new link to the broker."""
         trust = read_trust(self.node.ca_file, "", "")
-        return AmqpBroker(reactor, parse_all([self.url]), trust, os.urandom).connect()
+        return AmqpBroker(reactor, parse_all([url]), trust, os.urandom).connect()
 
     async def journey(self):
         """Servers are made, stopped, resized, started, removed, and one is stopped by hand."""
@@ -135,10 +140,10 @@ class NewsTestCase(InstalledCloudTestCase):
 class Relay:
     """Takes what the source tells, and tells it twice and out of order."""
 
-    def __init__(self, case: NewsTestCase, heard: str, told: str) -> None:
+    def __init__(self, case: NewsTestCase, told: str) -> None:
         self._case = case
-        prefix = prefix_of(case.prefix)
-        self._heard, self._told = Topology(heard, prefix), Topology(told, prefix)
+        self._url = told
+        self._topology = Topology(f"news-{os.getpid()}", prefix_of(case.prefix))
         self._chance = random.Random(20)
         self._kept: list[Message] = []
         self._task: Deferred[None] | None = None
@@ -146,9 +151,10 @@ class Relay:
 
     async def start(self) -> None:
         """Begin; both sides' queues are there."""
-        self._link: Link = await self._case.link()
+        self._heard: Link = await self._case.link(self._case.url)
+        self._told: Link = await self._case.link(self._url)
         for each in (self._heard, self._told):
-            await declare(self._link, each)
+            await declare(each, self._topology)
         self._task = Deferred.fromCoroutine(self._run())
 
     async def stop(self) -> None:
@@ -158,20 +164,21 @@ class Relay:
         try:
             await self._task
         except CancelledError:
-            await self._link.close()
+            await self._heard.close()
+            await self._told.close()
 
     async def _run(self) -> None:
         while True:
             await deferLater(reactor, RELAY_SECONDS)
-            for queue in self._heard.keys:
-                while (delivery := await self._link.get(queue)) is not None:
+            for queue in self._topology.keys:
+                while (delivery := await self._heard.get(queue)) is not None:
                     self._take(delivery)
             await self._pass_on()
 
     def _take(self, delivery: Delivery) -> None:
         key, body = delivery.routing_key, delivery.body
-        self._kept += [Message(self._told.exchange, key, body)] * 2
-        self._link.acknowledge(delivery.tag)
+        self._kept += [Message(self._topology.exchange, key, body)] * 2
+        self._heard.acknowledge(delivery.tag)
         self.count += 1
 
     async def _pass_on(self) -> None:
@@ -180,4 +187,4 @@ class Relay:
         half = (len(self._kept) + 1) // 2
         now, self._kept = self._kept[:half], self._kept[half:]
         for each in now:
-            await self._link.publish(each)
+            await self._told.publish(each)
