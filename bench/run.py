@@ -12,12 +12,13 @@ from rich.table import Table
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from bench import scale, servers_create, servers_detail, start
+from bench import events, scale, servers_create, servers_detail, start
 from bench.measure import Measurement
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
     "servers-detail": servers_detail.measure,
     "servers-create": servers_create.measure,
+    "events": events.measure,
     "scale": scale.measure,
     "start": start.measure,
 }
