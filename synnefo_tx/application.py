@@ -38,7 +38,7 @@ from synnefo_tx.compute.servers.usage import ServerUsage
 from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.console.places import Places
 from synnefo_tx.console.tickets import Tickets
-from synnefo_tx.db.election import Electorate, Unopposed
+from synnefo_tx.db.electorate import Electorate, Unopposed
 from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends

@@ -27,7 +27,8 @@ from synnefo_tx.application import Application, Edges
 from synnefo_tx.console import service as console
 from synnefo_tx.console.certificate import tls_options
 from synnefo_tx.db.connect import connector, election_connector
-from synnefo_tx.db.election import Elections, Unopposed
+from synnefo_tx.db.election import Elections
+from synnefo_tx.db.electorate import Unopposed
 from synnefo_tx.db.leaders import report
 from synnefo_tx.db.listener import Listener
 from synnefo_tx.db.migrate import migrate, require_current

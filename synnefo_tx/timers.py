@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from synnefo_tx.db.election import Electorate
+from synnefo_tx.db.electorate import Electorate
 
 
 class Periodic(Service):

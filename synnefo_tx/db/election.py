@@ -10,9 +10,9 @@ writes when it wakes is refused (see ``fence``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from contextvars import copy_context
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg2
 from attrs import define, field
@@ -23,6 +23,7 @@ from twisted.logger import Logger
 
 from synnefo_tx.db.connect import ELECTION_STATEMENT_SECONDS, Connect
 from synnefo_tx.db.driver import DriverConnection, Row
+from synnefo_tx.db.electorate import Work
 from synnefo_tx.db.fence import Term, current_term
 from synnefo_tx.db.pool import shield
 
@@ -49,43 +50,6 @@ BALANCE_SECONDS = 10.0
 COURTESY_SECONDS = 0.05
 COURTESY_MAX_SECONDS = 0.5
 SAYS_WITHIN = 0.3  # of the silence after which PostgreSQL ends the session
-
-Work = Callable[[], Coroutine[Any, Any, None]]
-
-
-class Electorate(Protocol):
-    """Where work that only one process may do at a time is announced."""
-
-    def stand(self, name: str, work: Work) -> None:
-        """Run ``work()`` whenever this process leads ``name``; it is cancelled when it does not.
-
-        ``name`` is ``group`` or ``group:item``; the items of a group are shared among processes.
-        """
-
-    async def withdraw(self, name: str) -> None:
-        """Lead no more; returns when the work has ended. Harmless for what never stood."""
-
-
-class Unopposed:
-    """The electorate of a process that is alone: who stands, leads."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[str, Deferred[None]] = {}
-
-    def stand(self, name: str, work: Work) -> None:
-        """See ``Electorate``."""
-        if name not in self._tasks:
-            self._tasks[name] = Deferred.fromCoroutine(work())
-
-    async def withdraw(self, name: str) -> None:
-        """See ``Electorate``."""
-        task = self._tasks.pop(name, None)
-        if task is not None:
-            task.cancel()
-            try:
-                await task
-            except CancelledError:
-                return
 
 
 class ElectionLost(Exception):

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from synnefo_tx.db.election import Electorate
+from synnefo_tx.db.electorate import Electorate
 from synnefo_tx.db.leaders import report
 from synnefo_tx.db.pool import Database
 from synnefo_tx.faults import ServiceUnavailable

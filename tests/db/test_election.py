@@ -8,7 +8,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from synnefo_tx.db.connect import connector, election_connector
-from synnefo_tx.db.election import Elections, Unopposed
+from synnefo_tx.db.election import Elections
+from synnefo_tx.db.electorate import Unopposed
 from synnefo_tx.db.fence import Deposed, Term, current_term
 from synnefo_tx.db.leaders import leaders, report
 from synnefo_tx.db.pool import Database, DatabaseUnavailable, PoolLimits
