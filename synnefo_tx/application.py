@@ -14,6 +14,7 @@ from attrs import Factory, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.compute.backends.operations import BackendUses
+from synnefo_tx.compute.backends.removal import BackendRemoval
 from synnefo_tx.compute.flavors.operations import Flavors
 from synnefo_tx.compute.flavors.routes import FlavorRoutes
 from synnefo_tx.compute.images.operations import Images
@@ -23,6 +24,7 @@ from synnefo_tx.compute.networks.events import NetworkEvents
 from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.routes import NetworkRoutes
 from synnefo_tx.compute.pools.operations import Pools
+from synnefo_tx.compute.ports.history import AddressHistory
 from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
@@ -47,6 +49,7 @@ from synnefo_tx.ganeti.broker.interface import Broker
 from synnefo_tx.ganeti.broker.topology import Topology, prefix_of
 from synnefo_tx.ganeti.events import ClusterEvents
 from synnefo_tx.ganeti.jobs.operations import Jobs
+from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import CHANNEL, Poller
 from synnefo_tx.ganeti.soon import Soon
 from synnefo_tx.identity.catalog.model import Catalog
@@ -119,12 +122,14 @@ class ComputeParts:
     """Servers and what they are made of."""
 
     backends: BackendUses
+    backend_removal: BackendRemoval
     flavors: Flavors
     images: Images
     networks: Networks
     network_administration: NetworkAdministration
     pools: Pools
     ports: Ports
+    address_history: AddressHistory
     parameters: Parameters
     pages: ServerPages
     servers: Servers
@@ -160,6 +165,7 @@ class Application:
     ganeti: GanetiParts
     compute: ComputeParts
     poller: Poller
+    job_waiting: JobWaiting
     broker: BrokerParts | None
     gauges: Gauges
     health: Health
@@ -198,6 +204,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         ganeti=ganeti,
         compute=compute,
         poller=poller,
+        job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
         broker=broker,
         gauges=gauges,
         health=Health(edges.clock),
@@ -262,12 +269,14 @@ def build_compute(
     )
     return ComputeParts(
         backends=BackendUses(database, ganeti.backends),
+        backend_removal=BackendRemoval(database, ganeti.backends, networks, jobs),
         flavors=Flavors(database),
         images=images,
         networks=networks,
         network_administration=NetworkAdministration(database, networks, jobs),
         pools=Pools(database, own),
         ports=ports,
+        address_history=AddressHistory(database),
         parameters=parameters,
         pages=pages,
         servers=servers,

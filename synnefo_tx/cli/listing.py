@@ -1,34 +1,21 @@
-"""What all ``*-list`` commands have in common (identity reference §5, I-156).
-
-``--filter-by "k>=v,k2!=v"`` compares fields, and stored attributes by their names; conditions are
-joined by "and".
-"""
+"""What all ``*-list`` commands have in common (identity reference §5, I-156)."""
 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from attrs import fields, frozen, has
+from attrs import frozen
 
-from synnefo_tx.cli.command import FALSE, TRUE, Command, Options
+from synnefo_tx.cli.command import Command, Options
 from synnefo_tx.cli.context import Context
+from synnefo_tx.cli.filters import Key, conditions, stored_keys
 from synnefo_tx.cli.output import Output, shown
 from synnefo_tx.faults import BadRequest
 
-_CONDITION = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(!=|>=|=>|<=|=<|=|>|<)\s*(.*?)\s*\Z", re.S)
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    ">": lambda a, b: a > b,
-    "<": lambda a, b: a < b,
-    ">=": lambda a, b: a >= b,
-    "<=": lambda a, b: a <= b,
-}
-_SPELLINGS = {"=>": ">=", "=<": "<="}
+USER_EMAIL = "user.email"
+Stored = Mapping[str, tuple[type[Any], Callable[[Any], Any]]]
 
 
 @frozen
@@ -41,56 +28,24 @@ class Field:
     stored: Callable[[Any], Any] | None = None
 
 
-@frozen
-class Condition:
-    """A piece of ``--filter-by``."""
-
-    key: str
-    operator: str
-    text: str
-
-    def holds(self, value: Any) -> bool:
-        """Whether a row's value meets the condition; nothing is greater or less than None."""
-        if value is None:
-            return (self.operator == "!=") != (self.text == "")
-        return _COMPARISONS[self.operator](value, self._like(value))
-
-    def _like(self, value: Any) -> Any:
-        try:
-            if isinstance(value, bool):
-                lowered = self.text.lower()
-                if lowered not in TRUE + FALSE:
-                    raise ValueError("neither true nor false")
-                return lowered in TRUE
-            if isinstance(value, int):
-                return int(self.text)
-            if isinstance(value, datetime):
-                moment = datetime.fromisoformat(self.text)
-                return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        except ValueError:
-            raise BadRequest(f"{self.text!r} is no value for {self.key}") from None
-        return self.text
-
-
-def conditions(text: str | None) -> list[Condition]:
-    """The conditions of a ``--filter-by``; raises BadRequest."""
-    found = []
-    for piece in (text or "").split(",") if text else ():
-        match = _CONDITION.match(piece)
-        if match is None:
-            raise BadRequest(f"{piece!r} is no condition: write key=value, key!=value, key>=value")
-        key, operator, value = match.groups()
-        found.append(Condition(key, _SPELLINGS.get(operator, operator), value))
-    return found
+def itself(row: Any) -> Any:
+    """The row: of lists whose rows are what is stored."""
+    return row
 
 
 class ListCommand(Command):
-    """Lists rows; a subclass gives ``rows`` and the fields."""
+    """Lists rows; a subclass gives ``rows`` and the fields.
+
+    ``stored`` tells what else filters may compare: the attributes of a row's own class below "",
+    those of a related thing below its name. Lists with a ``user_field`` show the e-mail of that
+    user as ``user.email``.
+    """
 
     fields: ClassVar[dict[str, Field]]
     default_fields: ClassVar[tuple[str, ...]]
-    row_type: ClassVar[type[Any]] = object
+    stored: ClassVar[Stored] = {}
     user_field: ClassVar[str | None] = None
+    mail_field: ClassVar[str] = USER_EMAIL
     project_field: ClassVar[str | None] = None
     deleted_field: ClassVar[str | None] = None
 
@@ -111,6 +66,7 @@ class ListCommand(Command):
         parser.add_argument("--no-headers", action="store_true", help="leave the headers out")
         if self.user_field is not None:
             parser.add_argument("-u", "--user", help="only what this user (uuid or e-mail) has")
+            parser.add_argument("--display-mails", action="store_true", help="show e-mails too")
         if self.project_field is not None:
             parser.add_argument("-p", "--project", help="only what is in this project (uuid)")
         if self.deleted_field is not None:
@@ -120,51 +76,63 @@ class ListCommand(Command):
 
     async def run(self, app: Context, options: Options, out: Output) -> None:
         """List what is asked for."""
+        known = await self._fields(app, options)
+        keys = stored_keys(self.stored)
+        for name, each in known.items():
+            kind = keys[name].kind if name in keys and each.stored is None else None
+            keys[name] = Key(each.stored or each.value, kind)
         if options.list_fields:
-            out.table(("Field", "Description"), [(k, f.help) for k, f in self.fields.items()])
+            out.table(("Field", "Description"), [(k, f.help) for k, f in known.items()])
             return
         if options.list_filters:
-            out.table(("Key",), [(key,) for key in self._keys()])
+            out.table(("Key",), [(key,) for key in sorted(keys)])
             return
-        names = self._names(options)
-        wanted = conditions(options.filter_by)
-        for condition in wanted:
-            if condition.key not in self._keys():
-                raise BadRequest(f"Unknown key {condition.key!r}: see --list-filters")
-        rows = await self._chosen(app, options, wanted)
-        texts = [[shown(self.fields[name].value(row)) for name in names] for row in rows]
+        names = self._names(options, known)
+        rows = await self._chosen(app, options, keys)
+        texts = [[shown(known[name].value(row)) for name in names] for row in rows]
         out.table(names, texts, show_headers=not options.no_headers)
 
-    def _keys(self) -> list[str]:
-        stored = [each.name for each in fields(self.row_type)] if has(self.row_type) else []
-        return sorted({*self.fields, *stored})
+    async def _fields(self, app: Context, options: Options) -> dict[str, Field]:
+        """The fields, with the e-mail of each row's user where there is one."""
+        user_field = self.user_field
+        if user_field is None or self.mail_field in self.fields:
+            return self.fields
+        texts = f"{options.output} {options.filter_by}"
+        mails: dict[str, str] = {}
+        if options.display_mails or self.mail_field in texts:
+            mails = {each.uuid: each.email for each in await app.identity.users.list_all()}
+        mail = Field(
+            lambda row: mails.get(getattr(row, user_field) or "", ""), "e-mail of the user"
+        )
+        return {**self.fields, self.mail_field: mail}
 
-    def _names(self, options: Options) -> tuple[str, ...]:
+    def _names(self, options: Options, known: Mapping[str, Field]) -> tuple[str, ...]:
         if not options.output:
-            return self.columns(options)
+            names = self.columns(options)
+            mails = self.user_field is not None and options.display_mails
+            return (*names, self.mail_field) if mails and self.mail_field not in names else names
         names = tuple(name.strip() for name in options.output.split(","))
         for name in names:
-            if name not in self.fields:
+            if name not in known:
                 raise BadRequest(f"Unknown field {name!r}: see --list-fields")
         return names
 
-    async def _chosen(
-        self, app: Context, options: Options, wanted: Iterable[Condition]
-    ) -> list[Any]:
+    async def _chosen(self, app: Context, options: Options, keys: Mapping[str, Key]) -> list[Any]:
+        wanted = conditions(options.filter_by)
+        for condition in wanted:
+            if condition.key not in keys:
+                raise BadRequest(f"Unknown key {condition.key!r}: see --list-filters")
+            condition.check(keys[condition.key])
         rows = list(await self.rows(app, options))
         if self.user_field is not None and options.user:
             user = (await app.identity.users.get(options.user)).uuid
             rows = [row for row in rows if getattr(row, self.user_field) == user]
         if self.project_field is not None and options.project:
-            rows = [row for row in rows if getattr(row, self.project_field) == options.project]
+            project = (await app.identity.projects.get(options.project)).uuid
+            rows = [row for row in rows if getattr(row, self.project_field) == project]
         if self.deleted_field is not None:
             rows = [row for row in rows if getattr(row, self.deleted_field) == options.deleted]
         for condition in wanted:
-            rows = [row for row in rows if condition.holds(self._value(row, condition.key))]
+            value = keys[condition.key].value
+            rows = [row for row in rows if condition.holds(value(row))]
         return rows
-
-    def _value(self, row: Any, key: str) -> Any:
-        known = self.fields.get(key)
-        if known is None:
-            return getattr(row, key)
-        return (known.stored or known.value)(row)

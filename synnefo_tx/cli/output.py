@@ -21,6 +21,7 @@ from rich.text import Text
 
 FORMATS = ("pretty", "csv", "json")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+MASK = "********"
 
 
 def shown(value: Any) -> str:
@@ -58,14 +59,40 @@ class Table:
     show_headers: bool = True
 
 
+def plain(table: Table) -> str:
+    """A table as aligned text."""
+    lines = [[harmless(cell) for cell in row] for row in table.rows]
+    if table.show_headers:
+        headers = [harmless(header) for header in table.headers]
+        lines = [headers, ["-" * len(header) for header in headers], *lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = f"{harmless(table.title)}\n" if table.title else ""
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        text += "  ".join(cells).rstrip() + "\n"
+    return text
+
+
 @frozen
 class Output:
-    """Collects what a command says; ``finish`` writes it in the format that was asked for."""
+    """Collects what a command says; ``finish`` writes it in the format that was asked for.
+
+    What is said is written to ``audit`` too, with what was hidden replaced by asterisks, or only
+    errors where all else may hold secrets.
+    """
 
     stream: TextIO
     errors: TextIO
     format: str = "pretty"
+    audit: TextIO | None = None
+    quiet: bool = False
+    audits_errors_only: bool = False
     _tables: list[Table] = field(factory=list, init=False)
+    _hidden: set[str] = field(factory=set, init=False, repr=False)
+
+    def hide(self, secret: str) -> None:
+        """Keep a secret that is shown to the operator out of the audit log."""
+        self._hidden.add(secret)
 
     def table(
         self,
@@ -87,11 +114,21 @@ class Output:
             self.table([key for key, _ in pairs], [[value for _, value in pairs]], title=title)
 
     def note(self, text: str) -> None:
-        """Tell people something at once, beside the output."""
+        """Tell people something at once, beside the output, unless they want it quiet."""
+        if not self.quiet:
+            self.errors.write(harmless(text) + "\n")
+        if not self.audits_errors_only:
+            self._audit(harmless(text) + "\n")
+
+    def error(self, text: str) -> None:
+        """Tell people what went wrong."""
         self.errors.write(harmless(text) + "\n")
+        self._audit(harmless(text) + "\n")
 
     def finish(self) -> None:
         """Write everything."""
+        for table in self._tables if not self.audits_errors_only else ():
+            self._audit(plain(table))
         if self.format == "json":
             self._write_json()
             return
@@ -103,7 +140,13 @@ class Output:
             elif self.stream.isatty():
                 self._write_rich(table)
             else:
-                self._write_plain(table)
+                self.stream.write(plain(table))
+
+    def _audit(self, text: str) -> None:
+        if self.audit is not None:
+            for secret in self._hidden:
+                text = text.replace(harmless(secret), MASK)
+            self.audit.write(text)
 
     def _write_json(self) -> None:
         documents = {
@@ -122,18 +165,6 @@ class Output:
         for row in ((table.headers,) if table.show_headers else ()) + table.rows:
             writer.writerow([csv_cell(harmless(cell)) for cell in row])
         self.stream.write(buffer.getvalue())
-
-    def _write_plain(self, table: Table) -> None:
-        if table.title:
-            self.stream.write(f"{harmless(table.title)}\n")
-        lines = [[harmless(cell) for cell in row] for row in table.rows]
-        if table.show_headers:
-            headers = [harmless(header) for header in table.headers]
-            lines = [headers, ["-" * len(header) for header in headers], *lines]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-            self.stream.write("  ".join(cells).rstrip() + "\n")
 
     def _write_rich(self, table: Table) -> None:
         rich = RichTable(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from synnefo_tx.cli.command import Command
+from synnefo_tx.cli.completion import Completion
 from synnefo_tx.cli.schema import DbMigrate
-from synnefo_tx.compute.backends.commands import BackendAdd, BackendList
+from synnefo_tx.compute.backends.commands import BackendAdd, BackendList, BackendRemove
 from synnefo_tx.compute.flavors.commands import (
     FlavorCreate,
     FlavorList,
@@ -13,43 +14,60 @@ from synnefo_tx.compute.flavors.commands import (
 )
 from synnefo_tx.compute.images.commands import ImageList, ImageRegister
 from synnefo_tx.compute.networks.commands import NetworkCreate, NetworkList, NetworkRemove
+from synnefo_tx.compute.networks.subnet_commands import SubnetInspect, SubnetList
 from synnefo_tx.compute.pools.commands import PoolCreate, PoolList
+from synnefo_tx.compute.ports.commands import IpList, PortInspect, PortList
+from synnefo_tx.compute.servers.change_commands import ServerCreate, ServerModify, ServerRemove
 from synnefo_tx.compute.servers.commands import ServerList, ServerShow
 from synnefo_tx.compute.servers.inspect_commands import ServerInspect
 from synnefo_tx.compute.servers.reconcile_commands import ReconcileResources, ReconcileServers
 from synnefo_tx.ganeti.backends.commands import BackendModify, BackendUpdateStatus
 from synnefo_tx.ganeti.broker.commands import QueueInspect, QueueRetry
+from synnefo_tx.identity.projects.change_commands import ProjectControl, ProjectModify
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
-from synnefo_tx.identity.quota.commands import QuotaList, ResourceList, ResourceModify
+from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
 
 COMMANDS: tuple[type[Command], ...] = (
     BackendAdd,
     BackendList,
     BackendModify,
+    BackendRemove,
     BackendUpdateStatus,
+    Completion,
     DbMigrate,
     FlavorCreate,
     FlavorList,
     ImageList,
     ImageRegister,
+    IpList,
     NetworkCreate,
     NetworkList,
     NetworkRemove,
     PoolCreate,
     PoolList,
+    PortInspect,
+    PortList,
+    ProjectControl,
     ProjectList,
+    ProjectModify,
     ProjectShow,
     QueueInspect,
     QueueRetry,
     QuotaList,
+    QuotaVerify,
     ReconcileResources,
     ReconcileServers,
     ResourceList,
     ResourceModify,
+    ServerCreate,
     ServerInspect,
     ServerList,
+    ServerModify,
+    ServerRemove,
     ServerShow,
+    SubnetInspect,
+    SubnetList,
     UserAdd,
     UserList,
     UserModify,

@@ -9,25 +9,30 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TextIO
 
+from attrs import evolve
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
 
 from synnefo_tx import settings
-from synnefo_tx.cli.command import Command, Options, Terminal
+from synnefo_tx.cli import audit
+from synnefo_tx.cli.command import Command, Options, StandaloneCommand, Terminal, refuse_option
 from synnefo_tx.cli.context import Context, opened
 from synnefo_tx.cli.output import FORMATS, Output
+from synnefo_tx.cli.privileges import drop
 from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.db.embedded import EmbeddedError
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.faults import Fault
 from synnefo_tx.ganeti.model import RapiFailure
+from synnefo_tx.log import observer
 from synnefo_tx.settings import Settings, SettingsError
-from synnefo_tx.starting import CannotStart
+from synnefo_tx.starting import CannotStart, make_home
 
 KNOWN_ERRORS = (
     Fault,
@@ -39,6 +44,7 @@ KNOWN_ERRORS = (
     OSError,
 )
 FAILED = 1
+LEVELS = {2: "warn", 3: "debug"}
 
 Open = Callable[..., AbstractAsyncContextManager[Context]]
 
@@ -49,6 +55,13 @@ def parser_of(commands: Sequence[type[Command]]) -> argparse.ArgumentParser:
     common.add_argument("--config", help="settings file; else SYNNEFO_CONFIG, else at home")
     common.add_argument("--output-format", choices=FORMATS, default="pretty")
     common.add_argument("--traceback", action="store_true", help="show where an error arose")
+    common.add_argument(
+        "-v", "--verbosity", type=int, choices=range(4), default=1,
+        help="0 errors only, 1 notes too, 2 warnings of the program, 3 all that it logs",
+    )  # fmt: skip
+    common.add_argument("--version", action="version", version=version("synnefo-tx"))
+    refuse_option(common, "--settings", instead="settings are in a file, see --config")
+    refuse_option(common, "--pythonpath", instead="the program needs no path, see --config")
     parser = argparse.ArgumentParser(prog="snf-manage", description="Manage the cloud.")
     parser.add_argument("--version", action="version", version=version("synnefo-tx"))
     parsers = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -59,7 +72,7 @@ def parser_of(commands: Sequence[type[Command]]) -> argparse.ArgumentParser:
             kind.name, parents=[common], help=about.splitlines()[0], description=about
         )
         command.arguments(each)
-        each.set_defaults(command=command)
+        each.set_defaults(command=command, parser=parser)
     return parser
 
 
@@ -75,6 +88,9 @@ async def execute(
     command: Command = options.command
     try:
         command.prepare(options, terminal)
+        if isinstance(command, StandaloneCommand):
+            command.write(options, out)
+            return 0
         async with open_application(loaded, reactor, needs_schema=command.needs_schema) as app:
             try:
                 await command.run(app, options, out)
@@ -91,24 +107,50 @@ def _report(command: Command, error: Exception, options: Options, out: Output) -
     text = " ".join(str(error).split()) or type(error).__name__
     if not known:
         text = f"unexpected {type(error).__name__}: {text} (see --traceback)"
-    out.note(f"snf-manage {command.name}: {text}")
+    out.error(f"snf-manage {command.name}: {text}")
     if options.traceback:
         for line in traceback.format_exception(error):
             out.errors.write(line)
 
 
+def _begin_logging(verbosity: int) -> None:
+    observers = [observer(sys.stderr, LEVELS[verbosity])] if verbosity in LEVELS else []
+    globalLogBeginner.beginLoggingTo(observers, discardBuffer=True, redirectStandardIO=False)
+
+
+@contextmanager
+def _audited(loaded: Settings, options: Options, argv: Sequence[str]) -> Iterator[TextIO | None]:
+    command: Command = options.command
+    standalone = isinstance(command, StandaloneCommand)
+    if standalone or not audit.is_logged(command.name, loaded.commands.not_logged):
+        yield None
+        return
+    make_home(loaded.home)
+    now = datetime.now().astimezone()
+    path = audit.path_of(loaded.home, command.name, now, os.getpid())
+    secrets = {getattr(options, name, None) for name in command.secret_options}
+    with audit.opened(path, audit.masked(argv, {each for each in secrets if each})) as stream:
+        yield stream
+
+
 def main() -> None:
     """The program ``snf-manage``; ends with SystemExit."""
-    options = parser_of(COMMANDS).parse_args()
-    out = Output(sys.stdout, sys.stderr, options.output_format)
-    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
-    try:
-        loaded = settings.load(os.environ, options.config)
-    except SettingsError as error:
-        _report(options.command, error, options, out)
-        sys.exit(FAILED)
+    argv = sys.argv[1:]
+    options = parser_of(COMMANDS).parse_args(argv)
+    _begin_logging(options.verbosity)
+    plain = Output(sys.stdout, sys.stderr, options.output_format, quiet=not options.verbosity)
+    with ExitStack() as stack:
+        try:
+            loaded = settings.load(os.environ, options.config)
+            drop(loaded.commands.user, loaded.commands.group)
+            stream = stack.enter_context(_audited(loaded, options, argv))
+        except KNOWN_ERRORS as error:
+            _report(options.command, error, options, plain)
+            sys.exit(FAILED)
+        secret = options.command.shows_secrets
+        out = evolve(plain, audit=stream, audits_errors_only=secret)
 
-    async def run(reactor: Any) -> None:
-        raise SystemExit(await execute(options, Terminal(), opened, loaded, reactor, out))
+        async def run(reactor: Any) -> None:
+            raise SystemExit(await execute(options, Terminal(), opened, loaded, reactor, out))
 
-    react(run)
+        react(run)

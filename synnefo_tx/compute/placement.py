@@ -11,18 +11,21 @@ from collections.abc import Iterable
 from synnefo_tx.ganeti.backends.model import Backend, Size
 
 
-def fits(backend: Backend, size: Size, template: str) -> bool:
-    """Whether a cluster takes a server of this size and template by its known figures."""
+def has_room(backend: Backend, size: Size, template: str) -> bool:
+    """Whether a cluster can take a server of this size and template by its known figures."""
     instances = backend.pinst_cnt + backend.reserved_instances + 1
     return (
         not backend.offline
-        and not backend.drained
-        and backend.public
         and template in backend.disk_templates
         and backend.mfree_mib - backend.reserved_mib > size.ram_mib
         and backend.dfree_mib - backend.reserved_disk_mib > size.disk_mib
         and instances * size.vcpus < backend.ctotal * size.ratio
     )
+
+
+def fits(backend: Backend, size: Size, template: str) -> bool:
+    """Whether a cluster takes servers that are for no cluster in particular, and this one."""
+    return not backend.drained and backend.public and has_room(backend, size, template)
 
 
 def score(backend: Backend, size: Size) -> float:

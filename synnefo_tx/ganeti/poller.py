@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from synnefo_tx.db.electorate import Electorate
 from synnefo_tx.db.leaders import report
 from synnefo_tx.db.pool import Database
-from synnefo_tx.faults import ServiceUnavailable
+from synnefo_tx.faults import ItemNotFound, ServiceUnavailable
 from synnefo_tx.ganeti.backends.operations import NOW, Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import open_count
@@ -152,6 +152,11 @@ class Poller(Service):
                 lag.failing = False
             except CancelledError:
                 raise
+            except ItemNotFound:
+                self.log.info("cluster {backend} was removed", backend=backend)
+                self._watches.pop(backend, None)
+                self.lags.pop(backend, None)
+                return
             except RapiFailure as error:
                 lag.failing = True
                 self.log.warn("cluster {backend}: {error}", backend=backend, error=str(error))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -14,6 +16,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from synnefo_tx.cli.output import FORMULA_STARTS, Output, csv_cell, harmless, shown
 
 NASTY = "\x1b[31mred\x1b[0m\r\n\u202eevil"
+
+
+def set_variable(name: str, value: str | None) -> None:
+    """Set a variable of the environment, or remove it."""
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 class Terminal(io.StringIO):
@@ -50,6 +60,20 @@ class OutputTests(SynchronousTestCase):
             "pretty", lambda out: out.table(("name",), [("[bold]x[/bold] :smile:",)]), stream
         )
         self.assertIn("[bold]x[/bold] :smile:", text)
+
+    def test_width(self) -> None:
+        """On a terminal a table is no wider than that, and still shows every cell whole."""
+        for name, value in (("COLUMNS", "40"), ("LINES", "20"), ("NO_COLOR", "1")):
+            self.addCleanup(set_variable, name, os.environ.get(name))
+            set_variable(name, value)
+        cell = "".join(f"{number:03}" for number in range(50))
+        stream = Terminal()
+        text = self.written(
+            "pretty", lambda out: out.table(("name", "text"), [("x", cell)]), stream
+        )
+        lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in text.splitlines()]
+        self.assertLessEqual(max(map(len, lines)), 40)
+        self.assertIn(cell, "".join(re.findall(r"\d+", " ".join(lines))))
 
     def test_nothing_but_shown(self) -> None:
         """No escape code, control character or direction mark reaches a terminal or a CSV."""

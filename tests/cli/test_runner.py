@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from synnefo_tx.cli.command import Terminal
@@ -56,12 +56,39 @@ class RunnerTests(CommandTestCase):
         self.assertIn("Traceback", (await self.command("user-list", "--traceback")).err)
 
     def test_confirmation(self) -> None:
-        """Only yes is a yes; the end of input is a no."""
-        with redirect_stderr(io.StringIO()):
-            Terminal(io.StringIO("Yes\n").readline).confirm("Sure?")
+        """Only yes is a yes; the end of input is a no, and so is that nobody is there."""
+        with redirect_stderr(io.StringIO()) as asked:
+            Terminal(io.StringIO("Yes\n").readline, lambda: True).confirm("Sure\x1b[2J?")
             for typed in ("", "\n", "n\n", "maybe\n"):
                 with self.assertRaises(BadRequest):
-                    Terminal(io.StringIO(typed).readline).confirm("Sure?")
+                    Terminal(io.StringIO(typed).readline, lambda: True).confirm("Sure?")
+            with self.assertRaisesRegex(BadRequest, "--force"):
+                Terminal(io.StringIO("yes\n").readline, lambda: False).confirm("Sure?")
+        self.assertIn("Sure\\x1b[2J? [Y/N]", asked.getvalue())
+
+    def test_refused_options(self) -> None:
+        """Options of the original that are not there are refused with what there is instead."""
+        for option in ("--settings", "--pythonpath"):
+            with redirect_stderr(io.StringIO()) as said, self.assertRaises(SystemExit) as ended:
+                parser_of(COMMANDS).parse_args(["user-list", option, "x"])
+            self.assertEqual(ended.exception.code, 2)
+            self.assertIn(f"{option}: ", said.getvalue())
+            self.assertIn("--config", said.getvalue())
+
+    def test_version(self) -> None:
+        """Every command tells the program's version."""
+        for argv in (["--version"], ["user-list", "--version"]):
+            with redirect_stdout(io.StringIO()) as said, self.assertRaises(SystemExit) as ended:
+                parser_of(COMMANDS).parse_args(argv)
+            self.assertEqual((ended.exception.code, said.getvalue().strip()), (0, "0.1.0"))
+
+    async def test_quiet(self) -> None:
+        """With verbosity 0 notes are left out, errors are not."""
+        ran = await self.command("db-migrate", "-v", "0")
+        self.assertEqual((ran.status, ran.err), (0, ""))
+        self.assertIn("up to date", (await self.command("db-migrate")).err)
+        ran = await self.command("user-show", "x@example.org", "--verbosity", "0")
+        self.assertIn("no user", ran.err)
 
 
 class ListingTests(CommandTestCase):
@@ -87,7 +114,8 @@ class ListingTests(CommandTestCase):
             ("date_joined>2020-01-01", ["alice", "bob", "carol"]),
             ("date_joined<2020-01-01T00:00:00", []),
             ("last_login=", ["alice", "bob", "carol"]),
-            ("last_login!=x", ["alice", "bob", "carol"]),
+            ("groups=x", ["bob"]),
+            ("groups!=x", ["alice", "carol"]),
         ):
             self.assertEqual(await self.names("--filter-by", text), expected, text)
         self.assertEqual(await self.names("--active"), ["alice", "bob"])
@@ -98,8 +126,10 @@ class ListingTests(CommandTestCase):
         """An unknown key or field, a value of the wrong kind and no condition are errors."""
         for options in (
             ("--filter-by", "no_such=1"),
+            ("--filter-by", "admin__x=1"),
             ("--filter-by", "password_hash=1"),
             ("--filter-by", "id=x"),
+            ("--filter-by", "last_login>yesterday"),
             ("--filter-by", "admin=perhaps"),
             ("--filter-by", "id"),
             ("-o", "id,no_such"),

@@ -70,7 +70,8 @@ class CommandTestCase(DatabaseTestCase):
         stdout, stderr = io.StringIO(), io.StringIO()
         options = parser_of(COMMANDS).parse_args(argv)
         terminal = Terminal(io.StringIO(typed).readline, lambda: interactive)
-        out = Output(stdout, stderr, options.output_format)
+        quiet = not options.verbosity
+        out = Output(stdout, stderr, options.output_format, quiet=quiet)
         status = await execute(options, terminal, self._open, Settings(), reactor, out)
         return Ran(status, stdout.getvalue(), stderr.getvalue())
 

@@ -47,10 +47,13 @@ def commands_reference(commands: Sequence[type[Command]]) -> str:
         "",
         "Written from the code by `python -m tests.support.reference`. `snf-manage COMMAND --help`",
         "explains the options. All commands take `--config FILE`, `--output-format",
-        "pretty|csv|json` and `--traceback`; all lists `--output FIELDS`, `--list-fields`,",
-        '`--filter-by "key>=value,key2!=value"`, `--list-filters` and `--no-headers`. They work',
-        "while the service runs, and without it. The status is 0 when everything asked for was",
-        "done, 2 for wrong use, else 1 with one line on standard error that says why.",
+        "pretty|csv|json`, `--verbosity 0|1|2|3` and `--traceback`; all lists `--output FIELDS`,",
+        '`--list-fields`, `--filter-by "key>=value,key2!=value"`, `--list-filters` and',
+        "`--no-headers`. They work while the service runs, and without it. The status is 0 when",
+        "everything asked for was done, 2 for wrong use, else 1 with one line on standard error",
+        "that says why. Runs of commands that change something are kept, with what was said but",
+        "no secret, in `$SYNNEFO_HOME/log/commands`. `snf-manage completion bash` (or `zsh`)",
+        "prints what a shell needs to complete commands and options.",
         "",
         "| command | arguments | what it does |",
         "|---|---|---|",
@@ -68,13 +71,19 @@ def _arguments(kind: type[Command]) -> str:
     if issubclass(kind, ListCommand):
         ListCommand.arguments(ListCommand(), shared)
     known = {each.dest for each in shared._actions}
-    shown = [_argument(each) for each in parser._actions if each.dest not in known]
+    shown = [
+        _argument(each)
+        for each in parser._actions
+        if each.dest not in known and each.help != argparse.SUPPRESS
+    ]
     return " ".join(f"`{_cell(each)}`" for each in shown)
 
 
 def _argument(action: argparse.Action) -> str:
     choices = "|".join(map(str, action.choices)) if action.choices else ""
     metavar = action.metavar or choices or action.dest.upper()
+    if isinstance(metavar, tuple):
+        metavar = " ".join(metavar)
     more = "…" if action.nargs == "+" else ""
     if not action.option_strings:
         return f"{metavar}{more}"

@@ -11,6 +11,7 @@ from synnefo_tx.cli.command import Command, Options, Terminal, boolean
 from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand
 from synnefo_tx.cli.output import Output
+from synnefo_tx.cli.waiting import progress
 from synnefo_tx.compute.backends.model import BackendUse
 from synnefo_tx.faults import BadRequest, ServiceUnavailable
 from synnefo_tx.ganeti.backends.commands import (
@@ -19,7 +20,9 @@ from synnefo_tx.ganeti.backends.commands import (
     resources,
     trust_options,
 )
+from synnefo_tx.ganeti.backends.model import Backend
 from synnefo_tx.ganeti.backends.operations import Registration
+from synnefo_tx.ganeti.jobs.waiting import described
 from synnefo_tx.ganeti.model import RapiFailure
 
 
@@ -120,6 +123,7 @@ class BackendList(ListCommand):
     """List clusters."""
 
     name = "backend-list"
+    stored = {"": (Backend, lambda row: row.backend)}
     fields = {
         "id": Field(lambda row: row.backend.id, "number of the backend"),
         "clustername": Field(lambda row: row.backend.clustername, "what the cluster calls itself"),
@@ -168,3 +172,37 @@ class BackendList(ListCommand):
     async def rows(self, app: Context, options: Options) -> Sequence[BackendUse]:
         """Every backend."""
         return await app.compute.backends.listing()
+
+
+class BackendRemove(Command):
+    """Give up a cluster that no server lives on; our networks go from it, if it answers."""
+
+    name = "backend-remove"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare arguments."""
+        parser.add_argument("backend", metavar="ID", type=int)
+
+    async def run(self, app: Context, options: Options, out: Output) -> None:
+        """Drain it, take the networks from it, forget it."""
+        id, removal = options.backend, app.compute.backend_removal
+        name = (await app.ganeti.backends.get(id)).clustername
+        await removal.drain(id)
+        try:
+            networks = await removal.withdraw_networks(id)
+        except RapiFailure as error:
+            out.note(f"{name} does not answer, our networks stay there: {error}")
+            networks = []
+        for network in networks:
+            await _wait_for_network(app, network, id, out)
+        await removal.forget(id)
+        out.note(f"Backend {id} ({name}) was removed")
+
+
+async def _wait_for_network(app: Context, network: int, backend: int, out: Output) -> None:
+    limit = app.settings.commands.wait_limit_seconds
+    with progress(out.errors) as told:
+        ended = await app.job_waiting.until_ended(f"network:{network}", limit, told, backend)
+    for each in ended:
+        if each.outcome != "success":
+            out.note(f"{described(each)} ended with {each.outcome}: {each.error}")

@@ -11,7 +11,7 @@ from synnefo_tx.cli.command import Command, Options, boolean, numbers
 from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand
 from synnefo_tx.cli.output import Output
-from synnefo_tx.compute.flavors.model import Flavor, VolumeTypeUse
+from synnefo_tx.compute.flavors.model import Flavor, VolumeType, VolumeTypeUse
 
 
 class FlavorCreate(Command):
@@ -70,6 +70,10 @@ class FlavorList(ListCommand):
     """List flavors."""
 
     name = "flavor-list"
+    stored = {
+        "": (Flavor, lambda row: row.flavor),
+        "volume_type": (VolumeType, lambda row: row.flavor.volume_type),
+    }
     deleted_field = "deleted"
     fields = {
         "id": Field(lambda row: row.flavor.id, "number of the flavor"),
@@ -126,6 +130,7 @@ class VolumeTypeList(ListCommand):
     """List volume types."""
 
     name = "volume-type-list"
+    stored = {"": (VolumeType, lambda row: row.volume_type)}
     fields = {
         "id": Field(lambda row: row.volume_type.id, "number of the volume type"),
         "name": Field(lambda row: row.volume_type.name, "its name"),

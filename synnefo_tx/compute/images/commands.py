@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import uuid
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 from synnefo_tx.cli.command import Command, Options, pair
 from synnefo_tx.cli.context import Context
-from synnefo_tx.cli.listing import Field, ListCommand
+from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.cli.output import Output
 from synnefo_tx.compute.images.model import Image
 from synnefo_tx.compute.images.rules import DISK_FORMATS
@@ -68,7 +67,7 @@ class ImageList(ListCommand):
     """List images."""
 
     name = "image-list"
-    row_type: ClassVar[type[Any]] = Image
+    stored = {"": (Image, itself)}
     user_field = "owner"
     deleted_field = "deleted"
     fields = {

@@ -7,11 +7,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from synnefo_tx.caller import OPERATOR
-from synnefo_tx.cli.command import Command, Options, Terminal, boolean, each_of, number
+from synnefo_tx.cli.command import (
+    Command,
+    Options,
+    Terminal,
+    ask,
+    boolean,
+    confirmation_option,
+    each_of,
+    number,
+)
 from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand
 from synnefo_tx.cli.output import Output
-from synnefo_tx.compute.networks.model import TYPES, NetworkDraft, NetworkUse, Subnet
+from synnefo_tx.compute.networks.model import TYPES, Network, NetworkDraft, NetworkUse, Subnet
 from synnefo_tx.faults import BadRequest
 
 
@@ -92,6 +101,7 @@ class NetworkList(ListCommand):
     """List networks."""
 
     name = "network-list"
+    stored = {"": (Network, lambda row: row.network)}
     user_field = "userid"
     project_field = "project"
     deleted_field = "deleted"
@@ -152,12 +162,11 @@ class NetworkRemove(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare arguments and options."""
         parser.add_argument("networks", metavar="NETWORK", nargs="+", help="number or Ganeti name")
-        parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+        confirmation_option(parser)
 
     def prepare(self, options: Options, terminal: Terminal) -> None:
         """Ask, unless told not to."""
-        if not options.force:
-            terminal.confirm(f"Remove networks {', '.join(options.networks)}: are you sure?")
+        ask(options, terminal, f"Remove networks {', '.join(options.networks)}")
 
     async def run(self, app: Context, options: Options, out: Output) -> None:
         """Remove all that can be; say which could not."""
@@ -170,4 +179,4 @@ class NetworkRemove(Command):
             left = "" if network.deleted else "; its clusters are asked to"
             out.note(f"Network {id} is removed{left}")
 
-        await each_of(options.networks, remove, out)
+        await each_of(options.networks, out, remove)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.compute.networks import rules
-from synnefo_tx.compute.networks.model import TYPES, Network, NetworkDraft
+from synnefo_tx.compute.networks.model import TYPES, BackendNetwork, Network, NetworkDraft
 from synnefo_tx.compute.networks.store import NetworkStore, list_networks
 from synnefo_tx.compute.pools.rules import (
     bridge_at,
@@ -241,19 +241,33 @@ class Networks:
             if await store.has_ports(id):
                 raise Conflict("Machines are connected to the network.")
             await store.modify(id, destroying=True)
-            drafts = []
+            intents = []
             for copy in await store.copies(network.id):
-                groups = (await BackendStore(tx).get(copy.backend)).node_groups
-                wanted = self._jobs_of(id, copy.backend).remove(groups)
-                for draft in wanted:
-                    await JobStore(tx).insert_intent(draft, request_id.get())
-                intents = [draft.id for draft in wanted]
-                await store.set_copy(id, copy.backend, "REMOVING", intents)
-                drafts += intents
-            if drafts:
-                tx.after_commit(lambda: self._jobs.submit_soon(drafts))
+                intents += await self._withdraw(tx, copy)
+            if intents:
+                tx.after_commit(lambda: self._jobs.submit_soon(intents))
             else:
                 await self.finish_removal(tx, id)
+
+    async def withdraw(self, tx: Transaction, id: int, backend: int) -> list[str]:
+        """Remove a locked network from one cluster, whatever becomes of it elsewhere.
+
+        Returns the intents of that; the caller submits them after the commit. None if it is not
+        there, or on its way already.
+        """
+        for copy in await NetworkStore(tx).copies(id):
+            if copy.backend == backend and copy.state != "REMOVING":
+                return await self._withdraw(tx, copy)
+        return []
+
+    async def _withdraw(self, tx: Transaction, copy: BackendNetwork) -> list[str]:
+        groups = (await BackendStore(tx).get(copy.backend)).node_groups
+        drafts = self._jobs_of(copy.network, copy.backend).remove(groups)
+        for draft in drafts:
+            await JobStore(tx).insert_intent(draft, request_id.get())
+        intents = [draft.id for draft in drafts]
+        await NetworkStore(tx).set_copy(copy.network, copy.backend, "REMOVING", intents)
+        return intents
 
     async def finish_removal(self, tx: Transaction, id: int) -> None:
         """End a network that is on no cluster any more: its pools and its charge go with it."""

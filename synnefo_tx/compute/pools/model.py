@@ -25,6 +25,16 @@ class Item:
 
 
 @frozen
+class PoolMap:
+    """A pool and the indexes of its items that are held or reserved; ``reserved`` are those that
+    nobody gets."""
+
+    pool: Pool
+    taken: frozenset[int]
+    reserved: frozenset[int]
+
+
+@frozen
 class PoolUse:
     """A pool and how many of its items are held or reserved."""
 

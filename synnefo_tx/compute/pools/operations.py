@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from synnefo_tx.compute.pools import rules
-from synnefo_tx.compute.pools.model import PoolUse
-from synnefo_tx.compute.pools.store import PoolStore, pool_uses
+from synnefo_tx.compute.pools.model import PoolMap, PoolUse
+from synnefo_tx.compute.pools.store import PoolStore, pool_maps, pool_uses
 from synnefo_tx.db.pool import Database
 from synnefo_tx.faults import Conflict
 from synnefo_tx.settings import Compute
@@ -22,6 +22,10 @@ class Pools:
     async def listing(self) -> list[PoolUse]:
         """All pools of bridges and MAC prefixes, and what is taken of them."""
         return await pool_uses(self._database, KINDS)
+
+    async def maps_of_subnet(self, subnet: int) -> list[PoolMap]:
+        """The pools of a subnet with what is taken of them; those of a deleted one are gone."""
+        return await pool_maps(self._database, subnet)
 
     async def create(self, kind: str, base: str, size: int) -> int:
         """Add the pool of a kind; its id. The first MAC prefix is reserved: networks without

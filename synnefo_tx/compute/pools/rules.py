@@ -7,6 +7,7 @@ An index counts from 0: an address is ``base + index``, a MAC prefix (five hexad
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network
 
 from synnefo_tx.faults import BadRequest
@@ -83,6 +84,12 @@ def usable_ranges(network: IPv4Network, gateway: str | None) -> list[tuple[str, 
         middle = int(IPv4Address(gateway))
         cuts = [(first, middle - 1), (middle + 1, last)] if first <= middle <= last else cuts
     return [(str(IPv4Address(low)), high - low + 1) for low, high in cuts if low <= high]
+
+
+def map_lines(size: int, marked: Collection[int], per_line: int) -> list[str]:
+    """A pool drawn in lines, a character per item: X where it is marked, else a point."""
+    items = ["X" if index in marked else "." for index in range(size)]
+    return ["".join(items[at : at + per_line]) for at in range(0, size, per_line)]
 
 
 def port_mac(prefix: str, port_id: int) -> str:

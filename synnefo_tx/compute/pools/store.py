@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synnefo_tx.compute.pools.model import Item, Pool, PoolUse
+from synnefo_tx.compute.pools.model import Item, Pool, PoolMap, PoolUse
 from synnefo_tx.db.pool import Database, Hot, Transaction
 
 OF_SUBNETS = Hot("""
@@ -85,6 +85,13 @@ SELECT p.id, p.kind, p.subnet, p.base, p.size,
 FROM pools p LEFT JOIN pool_items i ON i.pool = p.id
 WHERE p.kind = ANY (%(kinds)s) GROUP BY p.id ORDER BY p.id
 """
+MAPS = """
+SELECT p.id, p.kind, p.subnet, p.base, p.size,
+ coalesce(array_agg(i.index) FILTER (WHERE i.state IN ('held', 'reserved')), '{}'),
+ coalesce(array_agg(i.index) FILTER (WHERE i.state = 'reserved'), '{}')
+FROM pools p LEFT JOIN pool_items i ON i.pool = p.id
+WHERE p.subnet = %(subnet)s GROUP BY p.id ORDER BY p.id
+"""
 # Nobody else adds a pool until the transaction ends: there is one per kind.
 LOCK_ALL = "LOCK TABLE pools IN SHARE ROW EXCLUSIVE MODE"
 RESERVE = "INSERT INTO pool_items (pool, index, state) VALUES (%(pool)s, %(index)s, 'reserved')"
@@ -96,6 +103,15 @@ async def pool_uses(database: Database, kinds: Sequence[str]) -> list[PoolUse]:
     """All pools of some kinds."""
     rows = await database.read(USES, {"kinds": list(kinds)})
     return [PoolUse(Pool(*pool), taken) for *pool, taken in rows]
+
+
+async def pool_maps(database: Database, subnet: int) -> list[PoolMap]:
+    """The pools of a subnet with what is taken of them."""
+    rows = await database.read(MAPS, {"subnet": subnet})
+    return [
+        PoolMap(Pool(*pool), frozenset(taken), frozenset(reserved))
+        for *pool, taken, reserved in rows
+    ]
 
 
 class PoolStore:

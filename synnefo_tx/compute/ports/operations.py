@@ -49,6 +49,12 @@ class Ports:
         """Ports of the caller's servers."""
         return await list_ports(self._database, caller.user, caller.sees_all)
 
+    async def get(self, caller: Caller, id: int) -> Port:
+        """A port of the caller's; raises ItemNotFound."""
+        for port in await list_ports(self._database, caller.user, caller.sees_all, id):
+            return port
+        raise ItemNotFound("Port not found.")
+
     async def resolve(
         self, tx: Transaction, caller: Caller, forced: Sequence[str], wanted: Sequence[WantedPort]
     ) -> list[Placed]:

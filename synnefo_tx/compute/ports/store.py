@@ -11,21 +11,35 @@ COLUMNS = """id, name, userid::text, network, server, index, mac, host(address),
  created, updated"""
 NEXT_ID = Hot("SELECT nextval(pg_get_serial_sequence('ports', 'id'))")
 INSERT = Hot("""
-INSERT INTO ports (id, userid, network, server, index, mac, address, subnet, state, created,
- updated)
-VALUES (%(id)s, %(userid)s, %(network)s, %(server)s, %(index)s, %(mac)s, %(address)s, %(subnet)s,
- 'BUILD', synnefo_now(), synnefo_now())
+WITH made AS (
+    INSERT INTO ports (id, userid, network, server, index, mac, address, subnet, state, created,
+     updated)
+    VALUES (%(id)s, %(userid)s, %(network)s, %(server)s, %(index)s, %(mac)s, %(address)s,
+     %(subnet)s, 'BUILD', synnefo_now(), synnefo_now())
+    RETURNING address, userid, server, network
+)
+INSERT INTO address_history (address, userid, server, network, action, reason)
+SELECT made.*, 'associate', 'server created' FROM made JOIN networks n ON n.id = made.network
+WHERE n.public AND made.address IS NOT NULL
 """)
 OF_SERVER = Hot(f"SELECT {COLUMNS} FROM ports WHERE server = %(server)s ORDER BY index")
 VISIBLE = f"""
-SELECT {COLUMNS} FROM ports WHERE userid = %(user)s OR %(operator)s ORDER BY id
+SELECT {COLUMNS} FROM ports WHERE (userid = %(user)s OR %(operator)s)
+ AND (%(id)s::bigint IS NULL OR id = %(id)s) ORDER BY id
 """
 SET_STATE = Hot("""
 UPDATE ports SET state = %(state)s, updated = synnefo_now()
 WHERE server = %(server)s AND state <> %(state)s
 """)
 DELETE_OF_SERVER = Hot("""
-WITH gone AS (DELETE FROM ports WHERE server = %(server)s RETURNING id, network)
+WITH gone AS (
+    DELETE FROM ports WHERE server = %(server)s RETURNING id, address, userid, server, network
+), told AS (
+    INSERT INTO address_history (address, userid, server, network, action, reason)
+    SELECT gone.address, gone.userid, gone.server, gone.network, 'disassociate', 'server removed'
+    FROM gone JOIN networks n ON n.id = gone.network
+    WHERE n.public AND gone.address IS NOT NULL ORDER BY gone.id
+)
 SELECT gone.id, n.public FROM gone JOIN networks n ON n.id = gone.network ORDER BY gone.id
 """)
 
@@ -35,9 +49,12 @@ def from_row(row: Row) -> Port:
     return Port(*row)
 
 
-async def list_ports(database: Database, user: str, operator: bool) -> list[Port]:
-    """Ports of a user's servers, or all for an operator."""
-    rows = await database.read(VISIBLE, {"user": user or None, "operator": operator})
+async def list_ports(
+    database: Database, user: str, operator: bool, id: int | None = None
+) -> list[Port]:
+    """Ports of a user's servers, or all for an operator; one of them if it is named."""
+    wanted = {"user": user or None, "operator": operator, "id": id}
+    rows = await database.read(VISIBLE, wanted)
     return [from_row(row) for row in rows]
 
 
@@ -62,7 +79,7 @@ class PortStore:
         address: str | None,
         subnet: int | None,
     ) -> None:
-        """Add a port in state BUILD."""
+        """Add a port in state BUILD; a public address is noted as its server's."""
         values = {
             "id": id,
             "userid": userid,
@@ -85,6 +102,7 @@ class PortStore:
         await self._tx.run(SET_STATE, {"server": server, "state": state})
 
     async def delete_of_server(self, server: int) -> Sequence[tuple[int, bool]]:
-        """Remove a server's ports; (id, whether on a public network) of each."""
+        """Remove a server's ports and note that their public addresses were given back; (id,
+        whether on a public network) of each."""
         rows = await self._tx.rows(DELETE_OF_SERVER, {"server": server})
         return [(row[0], row[1]) for row in rows]

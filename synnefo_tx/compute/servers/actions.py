@@ -15,7 +15,7 @@ from synnefo_tx.compute.servers.model import Server
 from synnefo_tx.compute.servers.operations import Servers
 from synnefo_tx.compute.servers.store import ServerStore
 from synnefo_tx.db.pool import Database, Transaction
-from synnefo_tx.faults import BadRequest, BuildInProgress
+from synnefo_tx.faults import BuildInProgress, Forbidden
 from synnefo_tx.ganeti.jobs.model import Draft
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.store import JobStore
@@ -71,6 +71,14 @@ class ServerActions:
             )
             await self._reserve(tx, intent, server, evolve(server, operstate="STARTED"))
 
+    async def suspend(self, caller: Caller, id: int, suspended: bool) -> None:
+        """Keep a server's owner from changing it, or let them again; for the operator alone."""
+        if not caller.sees_all:
+            raise Forbidden("Servers are suspended by administrators only")
+        async with self._database.transaction("server-suspend") as tx:
+            rules.check_suspension(await self._servers.lock(tx, caller, id), suspended)
+            await ServerStore(tx).set_suspended(id, suspended)
+
     async def resize(self, caller: Caller, id: int, flavor_id: int) -> None:
         """Give a stopped server another flavor with the same disk."""
         async with self._database.transaction("server-resize") as tx:
@@ -96,10 +104,7 @@ class ServerActions:
         """
         async with self._database.transaction("server-delete") as tx:
             server = await self._servers.lock(tx, caller, id)
-            if server.deleted:
-                raise BadRequest("Server has been deleted.")
-            if server.suspended and not caller.sees_all:
-                rules.check_live(server)
+            rules.check_live(server, caller.sees_all)
             if server.task == "DESTROY":
                 return
             creating = [
@@ -120,7 +125,7 @@ class ServerActions:
 
     async def _ready(self, tx: Transaction, caller: Caller, id: int, action: str) -> Server:
         server = await self._servers.lock(tx, caller, id)
-        rules.check_action(server, action)
+        rules.check_action(server, action, caller.sees_all)
         return server
 
     async def _begin(
@@ -138,7 +143,7 @@ class ServerActions:
         intent = self._new_id()
         draft = Draft(
             id=intent,
-            backend=server.backend,
+            backend=server.cluster,
             subject=f"server:{server.id}",
             instance=instance_name(server.id, self._settings.backend_prefix_id),
             opcode=opcode,

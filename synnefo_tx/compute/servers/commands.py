@@ -13,6 +13,7 @@ from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand
 from synnefo_tx.cli.output import Output
 from synnefo_tx.compute.changes import EVER
+from synnefo_tx.compute.flavors.model import Flavor, VolumeType
 from synnefo_tx.compute.servers.lifecycle import TASK_STATES
 from synnefo_tx.compute.servers.model import Server, ServerView
 from synnefo_tx.faults import ItemNotFound
@@ -23,9 +24,8 @@ class ServerRow:
     """A server as it is listed."""
 
     view: ServerView
-    flavor_name: str
+    flavor: Flavor
     image_name: str
-    email: str
 
     @property
     def server(self) -> Server:
@@ -62,15 +62,19 @@ class ServerList(ListCommand):
     user_field = "userid"
     project_field = "project"
     deleted_field = "deleted"
+    stored = {
+        "": (Server, lambda row: row.server),
+        "flavor": (Flavor, lambda row: row.flavor),
+        "volume_type": (VolumeType, lambda row: row.flavor.volume_type),
+    }
     fields = {
         "id": Field(lambda row: row.server.id, "number of the server"),
         "name": Field(lambda row: row.server.name, "its name"),
         "user.uuid": Field(lambda row: row.server.userid, "its owner"),
-        "user.email": Field(lambda row: row.email, "its owner's e-mail"),
         "project": Field(lambda row: row.server.project, "project that is charged"),
         "state": Field(lambda row: row.state, "its state", lambda row: row.server.operstate),
         "task": Field(lambda row: TASK_STATES[row.server.task], "what is being done with it"),
-        "flavor": Field(lambda row: row.flavor_name, "its sizes in a word"),
+        "flavor": Field(lambda row: row.flavor.name, "its sizes in a word"),
         "image.id": Field(lambda row: row.server.image, "image it was built of"),
         "image.name": Field(lambda row: row.image_name, "name of that image"),
         "backend": Field(lambda row: row.server.backend, "number of its cluster"),
@@ -91,27 +95,22 @@ class ServerList(ListCommand):
         parser.add_argument("--backend-id", type=int, metavar="ID", help="only those of a cluster")
         parser.add_argument("--build", action="store_true", help="only those that are being built")
         parser.add_argument("--image-name", action="store_true", help="show the image's name too")
-        parser.add_argument("--display-mails", action="store_true", help="show e-mails too")
 
     def columns(self, options: Options) -> tuple[str, ...]:
         """The usual fields, and those asked for."""
-        mails = ("user.email",) if options.display_mails else ()
-        names = ("image.name",) if options.image_name else ()
-        return self.default_fields + mails + names
+        return self.default_fields + (("image.name",) if options.image_name else ())
 
     async def rows(self, app: Context, options: Options) -> Sequence[ServerRow]:
         """The servers that are asked for."""
         views = await app.compute.servers.listing(OPERATOR, EVER if options.deleted else None)
         flavors = await app.compute.flavors.listing(everything=True)
-        flavor_names = {each.id: each.name for each in flavors}
+        flavor_of = {each.id: each for each in flavors}
         images = {each.id: each.name for each in await app.compute.images.list_all()}
-        emails = {each.uuid: each.email for each in await app.identity.users.list_all()}
         return [
             ServerRow(
                 view,
-                flavor_names[view.server.flavor],
+                flavor_of[view.server.flavor],
                 images.get(view.server.image, ""),
-                emails.get(view.server.userid, ""),
             )
             for view in views
             if _is_wanted(view.server, options)
@@ -141,7 +140,12 @@ def server_argument(parser: argparse.ArgumentParser) -> None:
 
 def server_number(app: Context, options: Options) -> int:
     """The number of the server that a command is about; raises BadRequest."""
-    return number(options.server, app.settings.compute.backend_prefix_id, "server")
+    return server_numbered(app, options.server)
+
+
+def server_numbered(app: Context, text: str) -> int:
+    """The number of a server, given as such or as Ganeti's name; raises BadRequest."""
+    return number(text, app.settings.compute.backend_prefix_id, "server")
 
 
 class ServerShow(Command):
@@ -155,23 +159,28 @@ class ServerShow(Command):
 
     async def run(self, app: Context, options: Options, out: Output) -> None:
         """Show what users and operators know of it."""
-        inspected = await app.compute.inspection.stored(server_number(app, options))
-        server = inspected.server
-        out.record(
-            [
-                ("id", server.id),
-                ("name", server.name),
-                ("owner_uuid", server.userid),
-                ("owner_name", await owner_email(app, server.userid)),
-                ("project", server.project),
-                ("created", server.created),
-                ("updated", server.updated),
-                ("image", server.image),
-                ("flavor", inspected.flavor.name),
-                ("deleted", server.deleted),
-                ("suspended", server.suspended),
-                ("state", server.operstate),
-                ("task", TASK_STATES[server.task]),
-                ("task_job_id", inspected.task_job_id),
-            ]
-        )
+        await show_server(app, server_number(app, options), out)
+
+
+async def show_server(app: Context, id: int, out: Output) -> None:
+    """Say what users and operators know of a server; raises ItemNotFound."""
+    inspected = await app.compute.inspection.stored(id)
+    server = inspected.server
+    out.record(
+        [
+            ("id", server.id),
+            ("name", server.name),
+            ("owner_uuid", server.userid),
+            ("owner_name", await owner_email(app, server.userid)),
+            ("project", server.project),
+            ("created", server.created),
+            ("updated", server.updated),
+            ("image", server.image),
+            ("flavor", inspected.flavor.name),
+            ("deleted", server.deleted),
+            ("suspended", server.suspended),
+            ("state", server.operstate),
+            ("task", TASK_STATES[server.task]),
+            ("task_job_id", inspected.task_job_id),
+        ]
+    )

@@ -104,7 +104,7 @@ class ServerConsoles:
         return await asked
 
     async def _ask(self, server: Server) -> dict[str, Any]:
-        rapi = await self._backends.rapi(server.backend)
+        rapi = await self._backends.rapi(server.cluster)
         name = instance_name(server.id, self._settings.compute.backend_prefix_id)
         return await rapi.instance(name)
 
@@ -137,7 +137,7 @@ class ServerConsoles:
         if not instance.get("oper_state"):
             return refusals.not_running()
         async with self._database.transaction("console-node") as tx:
-            host = await BackendStore(tx).node_address(server.backend, str(instance.get("pnode")))
+            host = await BackendStore(tx).node_address(server.cluster, str(instance.get("pnode")))
         port = instance.get("network_port")
         if host is None or type(port) is not int:
             return refusals.unreachable("the server has no screen")

@@ -31,6 +31,7 @@ INSTANCE_FIELDS = (
     "oper_vcpus",
 )
 HYPERVISOR_FIELDS = ("cdrom_image_path", "boot_order")
+NIC_FIELDS = ("ip", "mac", "name", "network")
 JOB_FIELDS = ("id", "status", "summary", "opresult", "opstatus", "oplog", "start_ts", "end_ts")
 
 
@@ -58,10 +59,13 @@ class ServerInspect(Command):
             [(level, source, message, date) for level, source, message, _, date in diagnostics],
             title="Diagnostics",
         )
+        if inspected.backend is None:
+            out.note("Its cluster was removed")
+            return
+        name = inspected.backend.clustername
         try:
-            await _cluster(app, inspected, options, out)
+            await _cluster(app, inspected, name, options, out)
         except RapiFailure as error:
-            name = inspected.backend.clustername
             raise ServiceUnavailable(f"{name} does not show the instance: {error}") from error
 
 
@@ -79,7 +83,7 @@ async def _stored(app: Context, inspected: Inspected) -> list[tuple[str, Any]]:
         ("image_name", await _image_name(app, server.image)),
         ("created", server.created),
         ("state", server.operstate),
-        ("backend", inspected.backend.clustername),
+        ("backend", inspected.backend and inspected.backend.clustername),
         ("deleted", server.deleted),
         ("suspended", server.suspended),
         ("task", TASK_STATES[server.task]),
@@ -124,15 +128,22 @@ def _parts(inspected: Inspected, out: Output) -> None:
     )
 
 
-async def _cluster(app: Context, inspected: Inspected, options: Options, out: Output) -> None:
+async def _cluster(
+    app: Context, inspected: Inspected, name: str, options: Options, out: Output
+) -> None:
     instance = await app.compute.inspection.instance(inspected.server)
     if instance is None:
-        out.note(f"{inspected.backend.clustername} has no such instance")
+        out.note(f"{name} has no such instance")
     else:
         _instance(instance, out)
     if options.jobs:
-        jobs = await app.compute.inspection.jobs(inspected)
-        out.table(JOB_FIELDS, [_job(job) for job in jobs], title="Ganeti jobs")
+        await show_jobs(app, inspected, out)
+
+
+async def show_jobs(app: Context, inspected: Inspected, out: Output) -> None:
+    """Say the jobs of a server as its cluster shows them; raises RapiFailure."""
+    jobs = await app.compute.inspection.jobs(inspected)
+    out.table(JOB_FIELDS, [_job(job) for job in jobs], title="Ganeti jobs")
 
 
 def _instance(instance: dict[str, Any], out: Output) -> None:
@@ -142,10 +153,14 @@ def _instance(instance: dict[str, Any], out: Output) -> None:
     out.table(("tag",), [(tag,) for tag in instance.get("tags") or ()], title="Ganeti tags")
     hvparams = instance.get("hvparams") or {}
     out.record([(name, hvparams.get(name)) for name in HYPERVISOR_FIELDS], title="Ganeti hvparams")
-    nics = ("nic.ips", "nic.macs", "nic.names", "nic.networks.names")
-    out.table(("ip", "mac", "name", "network"), _zipped(instance, *nics), title="Ganeti NICs")
+    out.table(NIC_FIELDS, nics(instance), title="Ganeti NICs")
     disks = _zipped(instance, "disk.names", "disk.sizes")
     out.table(("name", "size"), disks, title="Ganeti disks")
+
+
+def nics(instance: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The NICs of an instance as its cluster shows them: NIC_FIELDS."""
+    return _zipped(instance, "nic.ips", "nic.macs", "nic.names", "nic.networks.names")
 
 
 def _zipped(instance: dict[str, Any], *names: str) -> list[tuple[Any, ...]]:

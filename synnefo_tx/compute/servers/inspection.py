@@ -28,11 +28,12 @@ JOBS_MAX = 100
 
 @frozen
 class Inspected:
-    """A server with what belongs to it; ``intents`` are the latest, newest first."""
+    """A server with what belongs to it; ``intents`` are the latest, newest first. A deleted one's
+    cluster may be gone."""
 
     server: Server
     flavor: Flavor
-    backend: Backend
+    backend: Backend | None
     ports: Sequence[Port]
     volumes: Sequence[VolumeDetails]
     intents: Sequence[Intent]
@@ -66,10 +67,11 @@ class ServerInspection:
         async with self._database.transaction("server-inspect") as tx:
             flavor = await FlavorStore(tx).get(server.flavor)
             ports = await PortStore(tx).of_server(id)
+        gone = server.backend is None
         return Inspected(
             server=server,
             flavor=flavor,
-            backend=await self._backends.get(server.backend),
+            backend=None if gone else await self._backends.get(server.cluster),
             ports=ports,
             volumes=await volume_details(self._database, id),
             intents=await intents_of(self._database, f"server:{id}", JOBS_MAX),
@@ -80,7 +82,7 @@ class ServerInspection:
 
         Raises RapiFailure, within the limits of RAPI calls.
         """
-        rapi = await self._backends.rapi(server.backend)
+        rapi = await self._backends.rapi(server.cluster)
         try:
             return await rapi.instance(instance_name(server.id, self._backend_prefix))
         except RapiError as error:
@@ -93,5 +95,5 @@ class ServerInspection:
         ids = [each.job_id for each in inspected.intents if each.job_id is not None]
         if not ids:
             return ()
-        rapi = await self._backends.rapi(inspected.server.backend)
+        rapi = await self._backends.rapi(inspected.server.cluster)
         return [job for job in await rapi.jobs_by_id(ids) if job.known]

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from synnefo_tx.compute.flavors.model import Flavor, VolumeType
 from synnefo_tx.compute.ports.model import WantedPort
+from synnefo_tx.faults import ItemNotFound
 
 
 @frozen
@@ -19,7 +20,7 @@ class Server:
     name: str
     userid: str
     project: str
-    backend: int
+    backend: int | None
     flavor: int
     image: str
     operstate: str
@@ -34,6 +35,14 @@ class Server:
     created: datetime
     updated: datetime
     state_changed: datetime
+
+    @property
+    def cluster(self) -> int:
+        """The backend that the server is on; raises ItemNotFound for one, deleted, whose cluster
+        was removed."""
+        if self.backend is None:
+            raise ItemNotFound("The server's cluster was removed.")
+        return self.backend
 
 
 @frozen
@@ -71,7 +80,8 @@ class PersonalityFile:
 
 @frozen
 class ServerDraft:
-    """A checked request for a server."""
+    """A checked request for a server; ``backend`` is for the operator alone, who may also name a
+    cluster that is drained."""
 
     name: str
     image: str
@@ -81,6 +91,7 @@ class ServerDraft:
     networks: tuple[WantedPort, ...] | None
     personality: tuple[PersonalityFile, ...]
     admin_password: str | None = field(repr=False)
+    backend: int | None = None
 
 
 @frozen

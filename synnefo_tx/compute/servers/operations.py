@@ -137,7 +137,7 @@ class Servers:
         """Give a server another name."""
         rules.check_server_name(name)
         async with self._database.transaction("server-rename") as tx:
-            rules.check_live(await self.lock(tx, caller, id))
+            rules.check_live(await self.lock(tx, caller, id), caller.sees_all)
             await ServerStore(tx).rename(id, name)
 
     async def put_metadata(
@@ -145,7 +145,7 @@ class Servers:
     ) -> dict[str, str]:
         """Add or replace metadata items; all items after that."""
         async with self._database.transaction("server-metadata") as tx:
-            rules.check_live(await self.lock(tx, caller, id))
+            rules.check_live(await self.lock(tx, caller, id), caller.sees_all)
             store = ServerStore(tx)
             rules.check_metadata({**await store.metadata(id), **values}, self._settings)
             await store.put_metadata(id, values)
@@ -154,7 +154,7 @@ class Servers:
     async def delete_metadata(self, caller: Caller, id: int, key: str) -> None:
         """Remove a metadata item; raises ItemNotFound if there is none."""
         async with self._database.transaction("server-metadata") as tx:
-            rules.check_live(await self.lock(tx, caller, id))
+            rules.check_live(await self.lock(tx, caller, id), caller.sees_all)
             if not await ServerStore(tx).delete_metadata(id, key):
                 raise ItemNotFound("Metadata key not found.")
 
@@ -181,7 +181,7 @@ class Servers:
         return Created(id, document, password)
 
     async def _create(self, tx: Transaction, build: _Build) -> int:
-        ranked = await self._ranked(tx, build.flavor)
+        ranked = await self._ranked(tx, build)
         placed = await self._ports.resolve(
             tx,
             build.caller,
@@ -223,16 +223,21 @@ class Servers:
             ratio=self._settings.vcpu_ratio_max,
         )
 
-    async def _ranked(self, tx: Transaction, flavor: Flavor) -> list[Backend]:
-        candidates = await BackendStore(tx).candidates()
-        ranked = placement.ranked(candidates, self._size(flavor), flavor.volume_type.template)
+    async def _ranked(self, tx: Transaction, build: _Build) -> list[Backend]:
+        size, template = self._size(build.flavor), build.flavor.volume_type.template
+        if build.draft.backend is not None:
+            wanted = await BackendStore(tx).get(build.draft.backend)
+            ranked = [wanted] if placement.has_room(wanted, size, template) else []
+        else:
+            ranked = placement.ranked(await BackendStore(tx).candidates(), size, template)
         if not ranked:
             raise ServiceUnavailable("No cluster has room for the server. Try again later.")
         return ranked
 
     async def _debit(self, tx: Transaction, build: _Build, ranked: Sequence[Backend]) -> Backend:
+        size, named = self._size(build.flavor), build.draft.backend is not None
         for backend in ranked:
-            if await BackendStore(tx).debit(backend.id, self._size(build.flavor), build.intent):
+            if await BackendStore(tx).debit(backend.id, size, build.intent, even_drained=named):
                 return backend
         raise ServiceUnavailable("No cluster has room for the server. Try again later.")
 

@@ -152,17 +152,17 @@ def check_flavor(flavor: Flavor) -> None:
         raise Forbidden(f"Flavor {flavor.name} can not be used for new servers")
 
 
-def check_live(server: Server) -> None:
+def check_live(server: Server, by_operator: bool = False) -> None:
     """Deleted servers take no change, suspended ones none from their owners."""
     if server.deleted:
         raise BadRequest("Server has been deleted.")
-    if server.suspended:
+    if server.suspended and not by_operator:
         raise Forbidden("Administratively suspended VM")
 
 
-def check_action(server: Server, action: str) -> None:
+def check_action(server: Server, action: str, by_operator: bool = False) -> None:
     """The gates before an action, in the original's order (compute-api reference §2.3)."""
-    check_live(server)
+    check_live(server, by_operator)
     if server.task == "BUILD":
         raise BuildInProgress("The server is being built.")
     if server.task:
@@ -174,6 +174,14 @@ def check_action(server: Server, action: str) -> None:
     needed = RUNNABLE.get(action)
     if needed is not None and server.operstate != needed:
         raise BadRequest(f"Can not {action} a server that is {server.operstate.lower()}")
+
+
+def check_suspension(server: Server, wanted: bool) -> None:
+    """A server in any state is suspended, or released again (ganeti-backend reference §5.3)."""
+    if server.deleted:
+        raise BadRequest("Server has been deleted.")
+    if server.suspended == wanted:
+        raise BadRequest(f"The server is {'' if wanted else 'not '}suspended")
 
 
 def check_resize(current: Flavor, wanted: Flavor) -> None:

@@ -60,6 +60,9 @@ RETURNING id
 """)
 SET_BACKEND = Hot("UPDATE servers SET backend = %(backend)s WHERE id = %(id)s")
 RENAME = "UPDATE servers SET name = %(name)s, updated = synnefo_now() WHERE id = %(id)s"
+SET_SUSPENDED = """
+UPDATE servers SET suspended = %(suspended)s, updated = synnefo_now() WHERE id = %(id)s
+"""
 TOUCH = "UPDATE servers SET updated = synnefo_now() WHERE id = %(id)s"
 SET_TASK = Hot("""
 UPDATE servers SET task = %(task)s, task_intent = %(intent)s, task_flavor = %(flavor)s,
@@ -265,6 +268,10 @@ class ServerStore:
     async def rename(self, id: int, name: str) -> None:
         """Give a server another name."""
         await self._tx.run(RENAME, {"id": id, "name": name})
+
+    async def set_suspended(self, id: int, suspended: bool) -> None:
+        """Suspend a server, or release it."""
+        await self._tx.run(SET_SUSPENDED, {"id": id, "suspended": suspended})
 
     async def set_task(self, id: int, task: str, intent: str, flavor: int | None = None) -> None:
         """Begin a task; ``flavor`` is what a resize leads to."""

@@ -133,6 +133,10 @@ class Backends:
             known = self._clients[backend] = (endpoint, self._client(endpoint))
         return known[1]
 
+    def forget(self, backend: int) -> None:
+        """The backend was removed: drop its client."""
+        self._clients.pop(backend, None)
+
     def _client(self, endpoint: ClusterEndpoint) -> Rapi:
         return TreqRapi(self._agent_for(endpoint), endpoint, self._clock, self._limits)
 

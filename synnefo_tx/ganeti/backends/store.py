@@ -52,7 +52,7 @@ WITH debited AS (
     UPDATE backends SET reserved_mib = reserved_mib + %(ram_mib)s,
      reserved_disk_mib = reserved_disk_mib + %(disk_mib)s,
      reserved_instances = reserved_instances + 1
-    WHERE id = %(id)s AND NOT offline AND NOT drained
+    WHERE id = %(id)s AND NOT offline AND (NOT drained OR %(even_drained)s)
      AND mfree_mib - reserved_mib > %(ram_mib)s AND dfree_mib - reserved_disk_mib > %(disk_mib)s
      AND (pinst_cnt + reserved_instances + 1) * %(vcpus)s < ctotal * %(ratio)s
     RETURNING id
@@ -86,6 +86,9 @@ SELECT EXISTS (
 RAISE_LAST_JOB = Hot("""
 UPDATE backends SET last_job_id = %(job_id)s WHERE id = %(id)s AND last_job_id < %(job_id)s
 """)
+DELETE_RESERVATIONS = "DELETE FROM reservations WHERE backend = %(id)s"
+DELETE_INTENTS = "DELETE FROM intents WHERE backend = %(id)s"
+DELETE = "DELETE FROM backends WHERE id = %(id)s"
 MODIFIABLE = (
     "clustername", "host", "port", "username", "password_sealed", "ca_pem", "fingerprint",
     "drained", "offline", "public", "hypervisor",
@@ -121,6 +124,18 @@ class BackendStore:
             raise ItemNotFound(f"Backend {id} not found")
         return from_row(row)
 
+    async def lock(self, id: int) -> Backend:
+        """The backend ``id``, locked against servers coming there; raises ItemNotFound."""
+        row = await self._tx.row(SELECT + " WHERE id = %(id)s FOR UPDATE", {"id": id})
+        if row is None:
+            raise ItemNotFound(f"Backend {id} not found")
+        return from_row(row)
+
+    async def delete(self, id: int) -> None:
+        """Remove a backend on which nothing is, with its jobs and reservations."""
+        for sql in (DELETE_RESERVATIONS, DELETE_INTENTS, DELETE):
+            await self._tx.run(sql, {"id": id})
+
     async def modify(self, id: int, changes: Mapping[str, Any]) -> None:
         """Set some of the columns in MODIFIABLE."""
         names = [name for name in MODIFIABLE if name in changes]
@@ -135,9 +150,9 @@ class BackendStore:
         """Backends that are neither offline nor drained; no row is locked."""
         return [from_row(row) for row in await self._tx.rows(CANDIDATES)]
 
-    async def debit(self, id: int, size: Size, intent: str) -> bool:
+    async def debit(self, id: int, size: Size, intent: str, *, even_drained: bool = False) -> bool:
         """Reserve room for the instance of ``intent``; False if there is none any more."""
-        values = {"id": id, "intent": intent, **asdict(size)}
+        values = {"id": id, "intent": intent, "even_drained": even_drained, **asdict(size)}
         return await self._tx.row(DEBIT, values) is not None
 
     async def end_reservation(self, intent: str) -> None:

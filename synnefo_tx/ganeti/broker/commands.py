@@ -45,6 +45,7 @@ class QueueInspect(Command):
     """
 
     name = "queue-inspect"
+    shows_secrets = True
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare arguments and options."""

@@ -50,6 +50,31 @@ class Project:
 
 
 @frozen
+class LimitChange:
+    """New limits of a resource: of each member, and of the project as a whole."""
+
+    resource: str
+    per_member: int
+    per_project: int
+
+
+@frozen
+class ProjectChanges:
+    """What an operator changes of a project; None leaves as is. ``owner`` is a user's uuid."""
+
+    name: str | None = None
+    owner: str | None = None
+    homepage: str | None = None
+    description: str | None = None
+    end_date: datetime | None = None
+    join_policy: str | None = None
+    leave_policy: str | None = None
+    max_members: int | None = None
+    private: bool | None = None
+    limits: tuple[LimitChange, ...] = ()
+
+
+@frozen
 class Membership:
     """A user in a project."""
 

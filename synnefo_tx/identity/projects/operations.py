@@ -1,19 +1,38 @@
-"""Use cases of projects: finding and listing them and their members."""
+"""Use cases of projects: finding and listing them and their members, changing them.
+
+A change locks the project's row, then those of users. Limits are read where they are charged, so
+a change holds for every charge that begins after it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from attrs import frozen
 
-from synnefo_tx.db.pool import Database
-from synnefo_tx.faults import ItemNotFound
-from synnefo_tx.identity.model import is_uuid
-from synnefo_tx.identity.projects.model import Membership, Project
-from synnefo_tx.identity.projects.store import SELECT_ALL, SELECT_MEMBERSHIPS, SELECT_ONE
+from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
+from synnefo_tx.faults import Conflict
+from synnefo_tx.identity.projects import rules
+from synnefo_tx.identity.projects.model import Membership, Project, ProjectChanges
+from synnefo_tx.identity.projects.rules import Control
+from synnefo_tx.identity.projects.store import (
+    SELECT_ALL,
+    SELECT_MEMBERSHIPS,
+    SELECT_ONE,
+    ProjectStore,
+    named,
+    no_such_project,
+)
+from synnefo_tx.identity.users.rules import is_accepted
+from synnefo_tx.identity.users.store import UserStore
+
+NOW = "SELECT synnefo_now()"
 
 
 @frozen
 class Projects:
-    """Finds and lists projects."""
+    """Finds, lists and changes projects."""
 
     database: Database
 
@@ -23,14 +42,9 @@ class Projects:
 
     async def get(self, identifier: str) -> Project:
         """A project by uuid or number; raises ItemNotFound."""
-        by_id = identifier.isascii() and identifier.isdigit() and len(identifier) < 18
-        wanted = {
-            "id": int(identifier) if by_id else None,
-            "uuid": identifier.lower() if is_uuid(identifier.lower()) else None,
-        }
-        rows = await self.database.read(SELECT_ONE, wanted)
+        rows = await self.database.read(SELECT_ONE, named(identifier))
         if not rows:
-            raise ItemNotFound(f"There is no project {identifier}")
+            raise no_such_project(identifier)
         return Project(*rows[0])
 
     async def list_memberships(self, user: str) -> list[Membership]:
@@ -42,3 +56,69 @@ class Projects:
         """The members of a project, in any state."""
         rows = await self.database.read(SELECT_MEMBERSHIPS, {"user": None, "project": project})
         return [Membership(*row) for row in rows]
+
+    async def expired(self) -> list[Project]:
+        """Projects that go on and should have ended."""
+        now: datetime = (await self.database.read(NOW))[0][0]
+        return [each for each in await self.list_all() if rules.is_expired(each, now)]
+
+    async def modify(self, identifier: str, changes: ProjectChanges) -> Project:
+        """Change a project at once, all that is asked for or nothing.
+
+        Raises ItemNotFound, BadRequest, or Conflict where the project takes no such change, its
+        name is held, or its owner is not accepted.
+        """
+        try:
+            async with self.database.transaction("project-modify") as tx:
+                rules.check_changes(changes, await tx.value(NOW))
+                store = ProjectStore(tx)
+                project = await store.lock(identifier)
+                rules.check_modifiable(project, changes)
+                await self._check_owner(tx, changes)
+                await store.update([project.uuid], changes)
+        except UniqueViolation:
+            raise name_held(changes.name or "") from None
+        return await self.get(project.uuid)
+
+    async def modify_system(self, changes: ProjectChanges, excluded: Sequence[str]) -> int:
+        """Change all system projects but those of some users; how many. Raises as ``modify``."""
+        async with self.database.transaction("project-modify") as tx:
+            rules.check_changes(changes, await tx.value(NOW))
+            store = ProjectStore(tx)
+            projects = await store.lock_system(excluded)
+            await store.update(projects, changes)
+        return len(projects)
+
+    async def _check_owner(self, tx: Transaction, changes: ProjectChanges) -> None:
+        if changes.owner is not None:
+            owner = await UserStore(tx).lock(changes.owner)
+            if not is_accepted(owner):
+                raise Conflict("A project's owner is an accepted user")
+
+    async def control(self, identifier: str, control: Control) -> Project:
+        """Suspend, unsuspend, terminate or reinstate a project.
+
+        A project that does not go on gives nobody anything; a terminated one frees its name, and
+        its members' default project is their own again. Raises ItemNotFound, or Conflict where its
+        state does not allow it or its name is held by another.
+        """
+        project = await self.get(identifier)
+        try:
+            async with self.database.transaction(f"project-{control}") as tx:
+                store = ProjectStore(tx)
+                project = await store.lock(project.uuid)
+                state = rules.state_after(project, control)
+                await store.set_state(project.uuid, state)
+                if control == "terminate":
+                    await store.hold_name(project.uuid, None)
+                    await store.leave_default(project.uuid)
+                if control == "reinstate":
+                    await store.hold_name(project.uuid, project.realname)
+        except UniqueViolation:
+            raise name_held(project.realname) from None
+        return await self.get(project.uuid)
+
+
+def name_held(name: str) -> Conflict:
+    """The fault for a name that another project holds."""
+    return Conflict(f"There is a project with the name {name}")

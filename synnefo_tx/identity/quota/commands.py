@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 from attrs import evolve, frozen
 
 from synnefo_tx.cli.command import Command, Options, boolean
 from synnefo_tx.cli.context import Context
-from synnefo_tx.cli.listing import Field, ListCommand
+from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.cli.output import Output
-from synnefo_tx.faults import BadRequest
+from synnefo_tx.faults import BadRequest, Conflict
 from synnefo_tx.identity.quota import amounts
 from synnefo_tx.identity.quota.model import ListedHolding, Resource, ResourceChanges
 
@@ -42,8 +41,9 @@ class QuotaList(ListCommand):
     """List limits and usage of all users and projects."""
 
     name = "quota-list"
-    row_type: ClassVar[type[Any]] = QuotaRow
+    stored = {"": (QuotaRow, itself)}
     user_field = "user_uuid"
+    mail_field = "displayname"
     fields = {
         "displayname": Field(lambda row: row.displayname, "the holder's name"),
         "holder": Field(lambda row: row.holder, "user:UUID or project:UUID"),
@@ -58,11 +58,10 @@ class QuotaList(ListCommand):
         """Declare options."""
         super().arguments(parser)
         parser.add_argument("--overlimit", action="store_true", help="only what is over its limit")
-        parser.add_argument("--display-mails", action="store_true", help="show who it is")
         unit_style_option(parser)
 
     def columns(self, options: Options) -> tuple[str, ...]:
-        """The usual fields, and the name if asked for."""
+        """The usual fields, behind the name if asked for."""
         return (("displayname",) if options.display_mails else ()) + self.default_fields
 
     async def rows(self, app: Context, options: Options) -> Sequence[QuotaRow]:
@@ -90,6 +89,49 @@ def _quota_row(held: ListedHolding, unit: str | None, style: str) -> QuotaRow:
         limit_shown=amounts.show(held.limit, unit, style),
         usage_shown=amounts.show(held.usage, unit, style),
     )
+
+
+class QuotaVerify(Command):
+    """Look for holdings that nobody can have; limits are worked out when asked for, and so right.
+
+    It fails while there are any.
+    """
+
+    name = "quota-verify"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare options."""
+        parser.add_argument(
+            "--include-unexpected-holdings", action="store_true",
+            help="look for usage of those who are not in the project",
+        )  # fmt: skip
+        parser.add_argument("--fix", action="store_true", help="delete them")
+
+    async def run(self, app: Context, options: Options, out: Output) -> None:
+        """Look, delete if asked to, and look again."""
+        if not options.include_unexpected_holdings:
+            out.note("Limits are right; see --include-unexpected-holdings")
+            return
+        quota = app.identity.quota
+        found = left = await quota.unexpected()
+        if options.fix and found:
+            await quota.delete_unexpected()
+            left = await quota.unexpected()
+        out.table(
+            ("Holder", "Source", "Resource", "Astakos", "Quotaholder"),
+            [
+                (
+                    f"user:{each.member}",
+                    f"project:{each.project}",
+                    each.resource,
+                    "",
+                    each.usage_max,
+                )
+                for each in found
+            ],
+        )
+        if left:
+            raise Conflict(f"{len(left)} holdings are of nobody")
 
 
 @frozen

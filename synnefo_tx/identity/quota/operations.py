@@ -28,6 +28,7 @@ from synnefo_tx.identity.quota.store import (
     SELECT_HOLDINGS,
     SELECT_LISTING,
     SELECT_PROJECT_LIMITS,
+    SELECT_UNEXPECTED,
     QuotaStore,
 )
 
@@ -134,6 +135,16 @@ class Quota:
     async def sweep(self, tx: Transaction) -> int:
         """Delete holdings without usage and without a limit of their own; how many."""
         return await QuotaStore(tx).sweep(SWEEP_MAX)
+
+    async def unexpected(self) -> list[HoldingUsage]:
+        """Holdings of those who are in no relation with the project, who have no limit there."""
+        rows = await self._database.read(SELECT_UNEXPECTED)
+        return [HoldingUsage(*row) for row in rows]
+
+    async def delete_unexpected(self) -> int:
+        """Delete those of them that no charge is pending on; how many."""
+        async with self._database.transaction("quota-verify") as tx:
+            return await QuotaStore(tx).delete_unexpected()
 
     async def usage_rows(self, tx: Transaction, resources: Collection[str]) -> list[HoldingUsage]:
         """The recorded usage of some resources."""

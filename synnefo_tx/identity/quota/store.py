@@ -156,6 +156,20 @@ WHERE (%(user)s::uuid IS NULL OR who.member = %(user)s AND NOT who.of_project)
 AND (%(project)s::uuid IS NULL OR who.project = %(project)s)
 ORDER BY p.id, who.of_project, u.id, r.id
 """
+# A holding of nobody: they never were in the project, or are not any more.
+SELECT_UNEXPECTED = """
+SELECT h.project, h.member, h.resource, h.usage_min, h.usage_max FROM holdings h
+WHERE NOT EXISTS (SELECT FROM quota_limit(h.project, h.member, h.resource))
+ORDER BY h.project, h.member, h.resource
+"""
+DELETE_UNEXPECTED = f"""
+DELETE FROM holdings WHERE (project, member, resource) IN (
+    SELECT h.project, h.member, h.resource FROM holdings h
+    WHERE h.usage_min = h.usage_max
+    AND NOT EXISTS (SELECT FROM quota_limit(h.project, h.member, h.resource))
+    {_IN_ORDER} FOR UPDATE OF h
+)
+"""
 # The difference is added, not the truth stored: charges since the look are kept.
 CORRECT = f"""
 WITH wanted AS (
@@ -238,6 +252,10 @@ class QuotaStore:
     async def settle(self, serial: str, accept: bool) -> bool:
         """End a pending charge; False when there is none of that serial."""
         return bool(await self._tx.value(SETTLE, {"serial": serial, "accept": accept}))
+
+    async def delete_unexpected(self) -> int:
+        """Delete the holdings of nobody that no charge is pending on; how many."""
+        return await self._tx.run(DELETE_UNEXPECTED)
 
     async def sweep(self, limit: int) -> int:
         """Delete at most ``limit`` holdings that say nothing; how many."""

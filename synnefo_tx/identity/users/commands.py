@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from synnefo_tx.cli.command import Command, Options, Terminal
+from synnefo_tx.cli.command import (
+    Command,
+    Options,
+    Terminal,
+    ask,
+    confirmation_option,
+    refuse_option,
+)
 from synnefo_tx.cli.context import Context
-from synnefo_tx.cli.listing import Field, ListCommand
+from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.cli.output import Output
 from synnefo_tx.faults import BadRequest
 from synnefo_tx.identity.quota import amounts
@@ -16,6 +23,16 @@ from synnefo_tx.identity.quota.commands import unit_style_option
 from synnefo_tx.identity.users.model import User, UserChanges
 from synnefo_tx.identity.users.rules import status
 
+CHANGES = (
+    "set_email",
+    "add_group",
+    "delete_group",
+    "password",
+    "renew_password",
+    "renew_token",
+    "set_default_project",
+)
+NO_PERMISSIONS = "rights come with groups here, see --add-group"
 STATES = {
     "verify": "verify",
     "accept": "accept",
@@ -38,6 +55,7 @@ class UserAdd(Command):
         parser.add_argument("--password", help="the password; - reads it from standard input")
         parser.add_argument("--admin", action="store_true", help="make an administrator")
         parser.add_argument("-g", "--group", action="append", default=[], help="add to a group")
+        refuse_option(parser, "-p", "--permission", instead=NO_PERMISSIONS)
 
     def prepare(self, options: Options, terminal: Terminal) -> None:
         """Read the password if it comes from standard input."""
@@ -55,6 +73,7 @@ class UserAdd(Command):
         )
         pairs = [("UUID", created.uuid)]
         if created.password is not None:
+            out.hide(created.password)
             pairs.append(("Password", created.password))
         out.record(pairs)
 
@@ -63,7 +82,7 @@ class UserList(ListCommand):
     """List users."""
 
     name = "user-list"
-    row_type: ClassVar[type[Any]] = User
+    stored = {"": (User, itself)}
     fields = {
         "id": Field(lambda user: user.id, "number of the user"),
         "displayname": Field(lambda user: user.username, "name to log in with"),
@@ -88,6 +107,9 @@ class UserList(ListCommand):
         parser.add_argument("--active", action="store_true", help="only active users")
         parser.add_argument("--pending-moderation", action="store_true")
         parser.add_argument("--pending-verification", action="store_true")
+        refuse_option(
+            parser, "--auth-providers", instead="users log in with a password here", values=0
+        )
         parser.add_argument("--display-mails", action="store_true", help="show e-mails too")
 
     def columns(self, options: Options) -> tuple[str, ...]:
@@ -205,27 +227,54 @@ class UserModify(Command):
         password.add_argument("--password", help="set it; - reads it from standard input")
         password.add_argument("--renew-password", action="store_true", help="make one up")
         parser.add_argument("--renew-token", action="store_true", help="end all, make one")
+        parser.add_argument(
+            "--set-default-project", metavar="UUID", help="an active one that the user is in"
+        )
+        state.add_argument("--delete", action="store_true", help="remove one who was not accepted")
+        confirmation_option(parser, "--no-confirm")
+        for option in ("--invitations", "--level"):
+            refuse_option(parser, option, instead="there are no invitations here")
+        for option in ("--add-permission", "--delete-permission"):
+            refuse_option(parser, option, instead=NO_PERMISSIONS)
+        refuse_option(parser, "--sign-terms", instead="there are no terms to sign here", values=0)
+        for option in ("--base-quota", "--all", "--exclude"):
+            refuse_option(parser, option, instead="see project-modify --limit", values="*")
 
     def prepare(self, options: Options, terminal: Terminal) -> None:
-        """Refuse to do nothing, and read the password if it comes from standard input."""
-        changes = (*STATES, "set_email", "add_group", "delete_group", "password")
-        others = ("renew_password", "renew_token")
-        asked = any(getattr(options, name) not in (None, False, []) for name in changes + others)
-        if not asked and options.admin is None:
+        """Refuse to do nothing, ask before a user is deleted, and read the password if it comes
+        from standard input."""
+        changes = {name: getattr(options, name) for name in (*STATES, *CHANGES)}
+        asked = [name for name, value in changes.items() if value not in (None, False, [])]
+        if options.admin is not None:
+            asked.append("admin")
+        if options.delete and asked:
+            raise BadRequest("A user who is deleted cannot be changed too")
+        if options.delete:
+            ask(options, terminal, f"Delete user {options.user}")
+        elif not asked:
             raise BadRequest("No change is asked for: see --help")
         options.password = terminal.secret(options.password)
 
     async def run(self, app: Context, options: Options, out: Output) -> None:
         """Change the user, tell what was done, show new secrets."""
-        changed = await app.identity.users.modify(options.user, _changes(options))
+        if options.delete:
+            gone = await app.identity.users.delete(options.user)
+            out.note(f"User {gone.uuid} ({gone.email}) was deleted")
+            return
+        changed = await app.identity.users.modify(options.user, await _changes(app, options))
         out.note(f"User {changed.user.uuid}: {status(changed.user)}")
         if changed.password is not None:
+            out.hide(changed.password)
             out.record([("Password", changed.password)], title="Password")
         if changed.token is not None:
+            out.hide(changed.token.secret)
             out.record([("Token", changed.token.secret)], title="Token")
 
 
-def _changes(options: Options) -> UserChanges:
+async def _changes(app: Context, options: Options) -> UserChanges:
+    project = options.set_default_project
+    if project is not None:
+        project = (await app.identity.projects.get(project)).uuid
     state: Any = next((STATES[name] for name in STATES if getattr(options, name)), None)
     return UserChanges(
         state=state,
@@ -237,4 +286,5 @@ def _changes(options: Options) -> UserChanges:
         password=options.password,
         renew_password=options.renew_password,
         renew_token=options.renew_token,
+        default_project=project,
     )

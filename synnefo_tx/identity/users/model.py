@@ -65,6 +65,7 @@ class UserChanges:
     password: str | None = field(default=None, repr=False)
     renew_password: bool = False
     renew_token: bool = False
+    default_project: str | None = None
 
 
 @frozen

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from attrs import evolve, field, frozen
 
+from synnefo_tx.caller import Caller
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict
+from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import Entropy, new_password
 from synnefo_tx.identity.tokens.model import IssuedToken
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -18,6 +20,7 @@ from synnefo_tx.identity.users.registration import register
 from synnefo_tx.identity.users.store import (
     SELECT_ALL,
     SELECT_NAMED,
+    SELECT_PROJECTS,
     UserStore,
     named,
     no_such_user,
@@ -91,6 +94,20 @@ class Users:
             raise no_such_user(identifier)
         return user_from_row(rows[0])
 
+    async def as_caller(self, identifier: str) -> Caller:
+        """A user as who acts: for what the operator does in their name, under the rules that hold
+        for them. Raises ItemNotFound."""
+        user = await self.get(identifier)
+        rows = await self.database.read(SELECT_PROJECTS, {"uuid": user.uuid})
+        return Caller(
+            user=user.uuid,
+            email=user.email,
+            name=user.realname,
+            roles=frozenset(user.groups),
+            projects=tuple(row[0] for row in rows),
+            default_project=user.default_project,
+        )
+
     async def list_all(self) -> list[User]:
         """Every user, in the order they were made."""
         return [user_from_row(row) for row in await self.database.read(SELECT_ALL)]
@@ -115,6 +132,26 @@ class Users:
             raise email_taken(changes.email or "") from None
         return ChangedUser(user, password, token)
 
+    async def delete(self, identifier: str) -> User:
+        """Remove a user who was not accepted, with their system project; who it was.
+
+        Raises ItemNotFound, or Conflict for one who was accepted, owns a project, or has something
+        that is charged.
+        """
+        uuid = (await self.get(identifier)).uuid
+        async with self.database.transaction("user-delete") as tx:
+            projects = ProjectStore(tx)
+            await projects.lock_to_delete(uuid)
+            user = await UserStore(tx).lock(uuid)
+            if rules.is_accepted(user):
+                raise Conflict("Only users who were not accepted are deleted: see --set-inactive")
+            if await projects.count_owned(uuid):
+                raise Conflict("The user owns projects")
+            await UserStore(tx).delete(uuid)
+            if not await projects.delete_system(uuid):
+                raise Conflict("The user has things that are charged")
+        return user
+
     async def renew_password(self, identifier: str) -> str:
         """Give a user a password that is made up, and return it; ends all tokens."""
         changed = await self.modify(identifier, UserChanges(renew_password=True))
@@ -124,6 +161,11 @@ class Users:
         self, tx: Transaction, identifier: str, changes: UserChanges, hashed: str | None
     ) -> tuple[User, IssuedToken | None]:
         store = UserStore(tx)
+        if changes.default_project is not None:
+            # Projects are locked before users.
+            member = (await self.get(identifier)).uuid
+            if not await ProjectStore(tx).share_active(changes.default_project, member):
+                raise Conflict("The default project is an active one that the user is in")
         user = await store.lock(identifier)
         if changes.state is not None:
             user = rules.changed(user, changes.state, changes.reason)
@@ -133,6 +175,7 @@ class Users:
             email=user.email if changes.email is None else changes.email,
             is_admin=user.is_admin if changes.is_admin is None else changes.is_admin,
             groups=tuple(sorted(groups)),
+            default_project=changes.default_project or user.default_project,
         )
         await store.update(user)
         if hashed is not None:

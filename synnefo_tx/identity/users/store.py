@@ -27,6 +27,11 @@ FROM users
 SELECT_ALL = SELECT + "ORDER BY id"
 SELECT_NAMED = SELECT + "WHERE id = %(id)s OR uuid = %(uuid)s OR username = lower(%(email)s)"
 LOCK_NAMED = SELECT_NAMED + " FOR NO KEY UPDATE OF users"
+SELECT_PROJECTS = """
+SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
+WHERE m.member = %(uuid)s AND m.state IN ('accepted', 'leave_requested') AND p.state = 'active'
+ORDER BY p.id
+"""
 SELECT_CREDENTIALS = """
 SELECT uuid, password_hash FROM users
 WHERE uuid = %(uuid)s OR username = lower(%(email)s)
@@ -40,12 +45,14 @@ UPDATE users SET email = %(email)s, username = lower(%(email)s), is_active = %(i
     is_admin = %(is_admin)s, groups = %(groups)s, email_verified = %(email_verified)s,
     moderated = %(moderated)s, is_rejected = %(is_rejected)s,
     rejected_reason = %(rejected_reason)s, deactivated_reason = %(deactivated_reason)s,
+    default_project = %(default_project)s,
     updated = synnefo_now()
 WHERE uuid = %(uuid)s
 """
 UPDATE_HASH = """
 UPDATE users SET password_hash = %(password_hash)s, updated = synnefo_now() WHERE uuid = %(uuid)s
 """
+DELETE = "DELETE FROM users WHERE uuid = %(uuid)s"
 SET_LAST_LOGIN = "UPDATE users SET last_login = synnefo_now() WHERE uuid = %(uuid)s"
 
 
@@ -87,6 +94,10 @@ class UserStore:
     async def update(self, user: User) -> None:
         """Store state, e-mail and groups; raises UniqueViolation when the e-mail is taken."""
         await self._tx.run(UPDATE, asdict(user) | {"groups": list(user.groups)})
+
+    async def delete(self, uuid: str) -> None:
+        """Remove a user who owns nothing any more, with tokens and memberships."""
+        await self._tx.run(DELETE, {"uuid": uuid})
 
     async def still(self, credentials: Credentials) -> bool:
         """Whether the user is active and has that password; locks the user."""

@@ -154,11 +154,15 @@ class RemoveTests(NetworkCommandTestCase):
         self.assertEqual(rows, [{"id": gone}])
 
     async def test_asked(self) -> None:
-        """Without a yes nothing is removed; --force does not ask."""
+        """Without a yes, or nobody to say it, nothing is removed; --force does not ask."""
         made = (await self.network("--user", self.user.user, "--flavor", "MAC_FILTERED"))["id"]
         with redirect_stderr(io.StringIO()):
-            self.assertIn("Nothing", await self.refusal("network-remove", made, typed="n\n"))
+            for typed, interactive in (("n\n", True), ("y\n", False)):
+                said = await self.refusal(
+                    "network-remove", made, typed=typed, interactive=interactive
+                )
+                self.assertIn("Nothing", said)
             self.assertEqual((await self.listed(made))["deleted"], "False")
-            ran = await self.command("network-remove", made, typed="y\n")
+            ran = await self.command("network-remove", made, typed="y\n", interactive=True)
         self.assertEqual(ran.status, 0)
         self.assertEqual(await self.usage(), {})

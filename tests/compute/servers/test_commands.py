@@ -62,6 +62,10 @@ class ListTests(CloudCommandTestCase):
             (("--backend-id", "77"), []),
             (("--filter-by", "state=BUILD"), [building]),
             (("--filter-by", f"id>={theirs},state!=BUILD"), [theirs]),
+            (("--filter-by", "user.email=other@example.org"), [theirs]),
+            (("--filter-by", "flavor__ram_mib>512"), []),
+            (("--filter-by", f"flavor__cpu<=1,userid={other.user}"), [theirs]),
+            (("--filter-by", "volume_type__disk_template!=file"), []),
         ):
             self.assertEqual(await self.ids(*options), [str(id) for id in expected], options)
         self.assertIn("no user", await self.refusal("server-list", "--user", "x@example.org"))

@@ -79,6 +79,22 @@ class QuotaCommandTests(CommandTestCase):
         (row,) = await self.listed("quota-list", "--filter-by", text)
         self.assertEqual(row["limit"], "8192 MiB")
 
+    async def test_verify(self) -> None:
+        """Usage of somebody who is not in the project any more is found, and deleted on demand."""
+        verify = ("quota-verify", "--include-unexpected-holdings")
+        self.assertEqual(await self.listed(*verify), [])
+        async with self.database.transaction("test") as tx:
+            await tx.run("DELETE FROM project_members WHERE project = %(p)s AND member = %(u)s",
+                         {"p": self.project, "u": self.user})  # fmt: skip
+        row = {
+            "Holder": f"user:{self.user}", "Source": f"project:{self.project}",
+            "Resource": "cyclades.vm", "Astakos": "", "Quotaholder": "3",
+        }  # fmt: skip
+        ran = await self.command(*verify, "--output-format", "json")
+        self.assertEqual((ran.status, json.loads(ran.out)), (1, [row]))
+        self.assertEqual(await self.listed(*verify, "--fix"), [row])
+        self.assertEqual(await self.listed(*verify, "--fix"), [])
+
     async def test_resources(self) -> None:
         """Resources are listed and changed; the change is shown."""
         rows = await self.listed("resource-list")
