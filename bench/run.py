@@ -22,6 +22,7 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
     "console": console.measure,
     "start": start.measure,
 }
+FILE_COLUMNS = 132
 RESULTS = Path(__file__).with_name("results.json")
 
 
@@ -52,7 +53,8 @@ def show(results: list[Measurement]) -> None:
         "peer/s",
         "unit",
     ):
-        table.add_column(header, justify="left" if header in ("measurement", "unit") else "right")
+        side = "left" if header in ("measurement", "unit") else "right"
+        table.add_column(header, justify=side, no_wrap=True)
     for each in results:
         table.add_row(
             each.name, f"{each.ours.processor_us:.0f}", f"{each.peer.processor_us:.0f}",
@@ -60,7 +62,7 @@ def show(results: list[Measurement]) -> None:
             f"{each.ours.per_second:.0f}", f"{each.peer.per_second:.0f}",
             each.unit,
         )  # fmt: skip
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else FILE_COLUMNS).print(table)
 
 
 async def measure_all(names: list[str]) -> None:
