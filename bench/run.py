@@ -12,12 +12,13 @@ from rich.table import Table
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from bench import console, scale, servers_create, servers_detail, start
+from bench import console, events, scale, servers_create, servers_detail, start
 from bench.measure import Measurement
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
     "servers-detail": servers_detail.measure,
     "servers-create": servers_create.measure,
+    "events": events.measure,
     "scale": scale.measure,
     "console": console.measure,
     "start": start.measure,
