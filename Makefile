@@ -18,7 +18,7 @@ lint: $(VENV)/.dev
 acceptance: $(VENV)/.dev
 	@$(BIN)/python -m tests.acceptance.run $(SUITE)
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	@$(BIN)/python -m bench.run $(ONLY)
 
 # The sources of txamqp and txpostgres are built with a locked setuptools, not a fetched one.
@@ -35,9 +35,14 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
+	@echo "installing the locked peers of the benchmarks into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
+
 lock:
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install -q pip-tools
-	cd requirements && for part in build runtime dev; do \
+	cd requirements && for part in build runtime dev bench; do \
 	  ../$(VENV)-lock/bin/pip-compile -q --upgrade --generate-hashes --allow-unsafe \
 	    --no-emit-index-url --no-emit-find-links --strip-extras $$part.in -o $$part.txt; done
 

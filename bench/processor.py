@@ -1,4 +1,4 @@
-"""Processor time of processes and all their descendants, from /proc (proc(5))."""
+"""Processor time of processes and all their descendants, and memory, from /proc (proc(5))."""
 
 from __future__ import annotations
 
@@ -32,3 +32,11 @@ def _is_below(pid: int, roots: Collection[int], parents: dict[int, int]) -> bool
             return True
         pid = parents.get(pid, 0)
     return False
+
+
+def anonymous_kib(process: int) -> int:
+    """Memory in use by a process that is no file's, in KiB."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1])
+    raise RuntimeError(f"process {process} has no memory")

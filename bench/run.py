@@ -12,15 +12,18 @@ from rich.table import Table
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from bench import scale, servers_create, servers_detail, start
+from bench import console, events, scale, servers_create, servers_detail, start
 from bench.measure import Measurement
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
     "servers-detail": servers_detail.measure,
     "servers-create": servers_create.measure,
+    "events": events.measure,
     "scale": scale.measure,
+    "console": console.measure,
     "start": start.measure,
 }
+FILE_COLUMNS = 132
 RESULTS = Path(__file__).with_name("results.json")
 
 
@@ -42,22 +45,25 @@ def show(results: list[Measurement]) -> None:
     table = Table()
     for header in (
         "measurement",
-        "ours µs",
-        "peer µs",
+        "ours",
+        "peer",
         "ratio",
         "aim",
         "holds",
         "ours/s",
         "peer/s",
+        "unit",
     ):
-        table.add_column(header, justify="left" if header == "measurement" else "right")
+        side = "left" if header in ("measurement", "unit") else "right"
+        table.add_column(header, justify=side, no_wrap=True)
     for each in results:
         table.add_row(
             each.name, f"{each.ours.processor_us:.0f}", f"{each.peer.processor_us:.0f}",
             f"{each.ratio:.3f}", f"{each.aim:g}", "yes" if each.holds else "NO",
             f"{each.ours.per_second:.0f}", f"{each.peer.per_second:.0f}",
+            each.unit,
         )  # fmt: skip
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else FILE_COLUMNS).print(table)
 
 
 async def measure_all(names: list[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 from attrs import Factory, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -38,7 +38,9 @@ from synnefo_tx.compute.servers.reconcile import Reconciliation
 from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
 from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
+from synnefo_tx.console.places import Places
 from synnefo_tx.console.tickets import Tickets
+from synnefo_tx.db.electorate import Electorate, Unopposed
 from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import AgentFor, Backends
@@ -48,7 +50,7 @@ from synnefo_tx.ganeti.broker.topology import Topology, prefix_of
 from synnefo_tx.ganeti.events import ClusterEvents
 from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
-from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.ganeti.poller import CHANNEL, Poller
 from synnefo_tx.ganeti.soon import Soon
 from synnefo_tx.identity.catalog.model import Catalog
 from synnefo_tx.identity.projects.operations import Projects
@@ -78,8 +80,9 @@ REFRESH_PAUSE_SECONDS = 1.0
 
 @frozen
 class Edges:
-    """What a process uses of the world: a clock, randomness, ids, other hosts, threads, news of
-    what other processes committed; and a broker, if there is one.
+    """What a process uses of the world: a clock, randomness, ids, other hosts, threads; the other
+    processes, among which it may be elected, and news of what they committed; and a broker, if
+    there is one.
     """
 
     clock: IReactorTime
@@ -87,6 +90,8 @@ class Edges:
     new_id: Callable[[], str]
     agent_for: AgentFor
     hashing: Threads
+    electorate: Electorate = Factory(Unopposed)
+    metrics_folder: Path | None = None
     hearing: Hearing = Factory(Deaf)
     broker: Broker | None = None
 
@@ -136,6 +141,7 @@ class ComputeParts:
     reconciliation: Reconciliation
     usage: ServerUsage
     tickets: Tickets
+    places: Places
 
 
 @frozen
@@ -162,12 +168,14 @@ class Application:
     job_waiting: JobWaiting
     broker: BrokerParts | None
     gauges: Gauges
+    health: Health
+    misses: Misses
     site: ApiSite
 
 
 def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
     """Wire a process."""
-    metrics = Metrics()
+    metrics = Metrics(edges.metrics_folder)
     identity = build_identity(settings, database, edges)
     ganeti = build_ganeti(settings, database, sealer, edges)
     compute = build_compute(settings, database, sealer, edges, identity, ganeti)
@@ -180,25 +188,28 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         compute.reconciliation.follow,
         edges.clock,
         settings.ganeti,
+        edges.electorate,
     )
+    edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     consumer = None if broker is None else broker.consumer
-    gauges = Gauges(metrics, database, poller, compute.reconciliation.differences, consumer)
+    gauges = Gauges(metrics, database, poller, ganeti.backends, consumer)
     authenticate = identity.tokens.authenticate
     site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
-    waiting = JobWaiting(database, poller.look, edges.clock, settings.ganeti)
     app = Application(
-        settings,
-        database,
-        metrics,
-        identity,
-        ganeti,
-        compute,
-        poller,
-        waiting,
-        broker,
-        gauges,
-        site,
+        settings=settings,
+        database=database,
+        metrics=metrics,
+        identity=identity,
+        ganeti=ganeti,
+        compute=compute,
+        poller=poller,
+        job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
+        broker=broker,
+        gauges=gauges,
+        health=Health(edges.clock),
+        misses=Misses(database, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS),
+        site=site,
     )
     mount(app, edges.clock)
     return app
@@ -251,8 +262,10 @@ def build_compute(
     )
     events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
     tickets = Tickets(sealer, edges.entropy, settings.console.ticket_seconds)
+    limits = settings.console
+    places = Places(limits.sessions_per_user_max, limits.sessions_per_server_max)
     consoles = ServerConsoles(
-        database, servers, ganeti.backends, tickets, identity.active, edges.clock, settings
+        database, servers, ganeti.backends, tickets, places, identity.active, edges.clock, settings
     )
     return ComputeParts(
         backends=BackendUses(database, ganeti.backends),
@@ -275,6 +288,7 @@ def build_compute(
         reconciliation=Reconciliation(database, events, ganeti.backends, own.backend_prefix_id),
         usage=ServerUsage(),
         tickets=tickets,
+        places=places,
     )
 
 
@@ -316,9 +330,8 @@ def mount(app: Application, clock: IReactorTime) -> None:
     """Serve every endpoint at its place."""
     settings, compute, site = app.settings, app.compute, app.site
     url = settings.site_url
-    health = Health(clock)
-    _ask_parts(health, app)
-    site.mount("", OperationRoutes(health, app.metrics, app.gauges, clock))
+    _ask_parts(app.health, app, clock)
+    site.mount("", OperationRoutes(app.health, app.metrics, app.gauges, clock))
     catalog = Catalog(url)
     site.mount("/identity", IdentityRoutes(app.identity.tokens, app.identity.logins, catalog))
     site.mount("/account/v1.0", AccountRoutes(app.identity.quota, app.identity.resources))
@@ -337,21 +350,23 @@ def mount(app: Application, clock: IReactorTime) -> None:
         "/network/v2.0",
         NetworkRoutes(compute.networks, compute.ports, settings.compute, f"{url}/network/v2.0"),
     )
-    misses = Misses(clock, settings.compute.vmapi_misses_max, MISSES_WINDOW_SECONDS)
-    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, misses))
+    site.mount("/vmapi/v1.0", ParameterRoutes(compute.parameters, app.misses))
 
 
-def _ask_parts(health: Health, app: Application) -> None:
+def _ask_parts(health: Health, app: Application, clock: IReactorTime) -> None:
     async def database() -> str:
         await app.database.read("SELECT 1")
         return f"{app.database.busy_count} of {app.database.limits.connections} connections in use"
 
     async def clusters() -> str:
-        lags: dict[int, Any] = dict(app.poller.lags)
-        failing = sorted(backend for backend, lag in lags.items() if lag.failing)
-        if failing and len(failing) == len(lags):
+        watches = await app.gauges.watches(clock.seconds())
+        silent = [each.backend for each in watches if each.silent]
+        if silent:
+            raise Unwell(f"nobody watches clusters: {', '.join(map(str, silent))}")
+        failing = [each.backend for each in watches if each.failing]
+        if failing and len(failing) == len(watches):
             raise Unwell(f"no cluster answers: {', '.join(map(str, failing))}")
-        return f"{len(lags) - len(failing)} of {len(lags)} clusters answer"
+        return f"{len(watches) - len(failing)} of {len(watches)} clusters answer"
 
     health.add("database", database)
     health.add("clusters", clusters)

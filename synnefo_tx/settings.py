@@ -45,6 +45,10 @@ class Http:
         (), "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     body_max_bytes: int = setting(1024 * 1024, "Largest JSON body that is read")
+    workers: int = setting(1, "Processes that serve the API; --workers has precedence")
+    drain_limit_seconds: float = setting(
+        10.0, "Time that running requests are given when a process stops"
+    )
     requests_max: int = setting(
         200, "Requests that a process serves at once; more get 503 with Retry-After"
     )
@@ -59,8 +63,8 @@ class Console:
     tls_key: str = setting("", "PEM file of the certificate's key")
     allowed_origins: tuple[str, ...] = setting((), "Further Origins that may open a console")
     ticket_seconds: int = setting(30, "Life of a console ticket")
-    sessions_per_user_max: int = setting(8, "Live consoles of one user")
-    sessions_per_server_max: int = setting(2, "Live consoles of one server")
+    sessions_per_user_max: int = setting(8, "Live consoles of one user, in all processes")
+    sessions_per_server_max: int = setting(2, "Live consoles of one server, in all processes")
     sessions_max: int = setting(500, "Live consoles of one process")
     connect_limit_seconds: float = setting(5.0, "Longest wait for the hypervisor's screen")
     screen_ports: tuple[int, ...] = setting(
@@ -77,6 +81,12 @@ class DatabaseSettings:
     waiting_max: int = setting(200, "Requests that may wait for a connection; more get 503")
     wait_limit_seconds: float = setting(5.0, "Longest wait for a connection")
     statement_limit_seconds: float = setting(10.0, "Longest run of one statement")
+    transaction_idle_limit_seconds: float = setting(
+        30.0, "Longest time that a transaction may wait for its process; then it is rolled back"
+    )
+    leader_silence_seconds: float = setting(
+        10.0, "Silence of a leader (of pollers, of timers) after which another is elected"
+    )
 
 
 @frozen(kw_only=True)

@@ -38,7 +38,7 @@ PURE_FORBIDDEN = ("twisted", "psycopg2", "treq", "klein", "txpostgres", "time", 
 # What a module of a resource package may import of its own component and below.
 ROUTES_FORBIDDEN = {"store"}
 DRIVER = {"psycopg2", "txpostgres"}
-PROCESS = {"application", "service", "tap"}
+PROCESS = {"application", "starting", "service", "children", "supervisor", "worker", "tap"}
 
 
 def modules() -> dict[str, Path]:
@@ -138,7 +138,7 @@ class LayerTests(SynchronousTestCase):
 
     def test_processes(self) -> None:
         """The modules that wire a process are imported by those that start one."""
-        starters = {"application", "service", "tap", "cli", "demo"}
+        starters = PROCESS | {"cli", "demo"}
         wrong = [
             f"{name} imports {other}"
             for name, path in modules().items()

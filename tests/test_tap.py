@@ -12,8 +12,9 @@ from pathlib import Path
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from synnefo_tx.service import ROLES, CannotStart, check_exposure, lock_home, make_home
+from synnefo_tx.service import ROLES
 from synnefo_tx.settings import Console, Demo, Http, Settings, SettingsError
+from synnefo_tx.starting import CannotStart, check_exposure, lock_home, make_home
 from synnefo_tx.tap import Options
 
 ROOT = Path(__file__).parent.parent

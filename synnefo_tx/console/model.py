@@ -58,7 +58,8 @@ class Target:
 
     ``host`` is the node's address in digits, ``instance`` the cluster's own identity of the guest
     (a server that was replaced under the same port has another one), ``password`` the 8
-    characters that the browser must know, ``screen_password`` the hypervisor's own, if any.
+    characters that the browser must know, ``screen_password`` the hypervisor's own, if any,
+    ``token_id`` the API token that it was asked for with, 0 for none.
     """
 
     session_key: str
@@ -69,6 +70,7 @@ class Target:
     port: int
     password: str = field(repr=False)
     screen_password: str | None = field(default=None, repr=False)
+    token_id: int = 0
 
 
 class ConsoleTargets(Protocol):
@@ -80,6 +82,9 @@ class ConsoleTargets(Protocol):
     async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
         """Those of the live sessions that must end, by session key; asked about every second."""
 
+    async def closed(self, target: Target) -> None:
+        """A session whose target was given by ``open`` has ended."""
+
     async def explain_loss(self, target: Target) -> Refusal | None:
         """Why the hypervisor closed the screen of a live session; None if that is not known."""
 
@@ -88,8 +93,6 @@ class ConsoleTargets(Protocol):
 class ConsoleLimits:
     """Bounds of one process; times in seconds, sizes in bytes."""
 
-    sessions_per_user: int = 8
-    sessions_per_server: int = 2
     sessions: int = 500
     connections: int = 1000
     open_seconds: float = 10.0

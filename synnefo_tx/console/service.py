@@ -38,8 +38,9 @@ def build(
     targets: ConsoleTargets,
     random_bytes: Callable[[int], bytes],
     now: datetime,
+    descriptor: int | None = None,
 ) -> ConsoleService:
-    """The console of one process.
+    """The console of one process, on the listening socket ``descriptor`` if it has one already.
 
     Without a certificate in the settings one is made below ``settings.home / "tls"``. Raises
     SettingsError when certificate, port range or an Origin cannot be used.
@@ -56,7 +57,7 @@ def build(
     except (OSError, ValueError) as error:
         raise SettingsError(f"console: {error}") from error
     listener = ConsoleListener(
-        reactor, ConsoleFactory(surroundings, origins), console.host, console.port, tls
+        reactor, ConsoleFactory(surroundings, origins), console.host, console.port, tls, descriptor
     )
     check = SessionCheck(sessions, targets, limits, reactor)
     checking = Periodic("console sessions", limits.check_seconds, check.check, reactor)
@@ -68,8 +69,6 @@ def _limits(console: Console) -> ConsoleLimits:
         raise SettingsError("console.screen_ports must be the first and the last port")
     first, last = console.screen_ports
     return ConsoleLimits(
-        sessions_per_user=console.sessions_per_user_max,
-        sessions_per_server=console.sessions_per_server_max,
         sessions=console.sessions_max,
         connections=2 * console.sessions_max,
         connect_seconds=console.connect_limit_seconds,

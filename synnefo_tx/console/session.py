@@ -139,9 +139,14 @@ class ConsoleSession:
         self._has_ended = True
         if self._target is not None:
             self._surroundings.sessions.remove(self)
+            closing = Deferred.fromCoroutine(self._surroundings.targets.closed(self._target))
+            closing.addErrback(self._not_told)
         if self._waiting is not None:
             self._waiting.cancel()
         self._drop_screen()
+
+    def _not_told(self, failure: Failure) -> None:
+        self.log.warn("a console's end could not be told: {error}", error=str(failure.value))
 
     def _drop_screen(self) -> None:
         screen, self._screen = self._screen, None

@@ -1,4 +1,7 @@
-"""The live consoles of this process: how many there may be, and which of them must end."""
+"""The live consoles of this process: how many there may be, and which of them must end.
+
+How many a user and a server may have counts over all processes, see ``places``.
+"""
 
 from __future__ import annotations
 
@@ -48,15 +51,10 @@ class Sessions:
 
     def add(self, session: LiveSession) -> Refusal | None:
         """Count the session in, or say why not."""
-        target, limits = session.target, self._limits
+        target = session.target
         if target.session_key in self._live:
             return bad_ticket()
-        live = self.targets()
-        if sum(each.user_uuid == target.user_uuid for each in live) >= limits.sessions_per_user:
-            return too_many(f"you have {limits.sessions_per_user} consoles open already")
-        if sum(each.server_id == target.server_id for each in live) >= limits.sessions_per_server:
-            return too_many(f"this server has {limits.sessions_per_server} consoles open already")
-        if len(live) >= limits.sessions:
+        if len(self._live) >= self._limits.sessions:
             return too_many("too many consoles are open")
         self._live[target.session_key] = session
         return None

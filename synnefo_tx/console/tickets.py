@@ -40,6 +40,7 @@ class UsedTicket:
     server_id: int
     instance: str
     password: str = field(repr=False)
+    token_id: int = 0
 
 
 class Tickets:
@@ -62,9 +63,16 @@ class Tickets:
         self._unused_max = unused_max
 
     async def issue(
-        self, tx: Transaction, user_uuid: str, server_id: int, instance: str
+        self,
+        tx: Transaction,
+        user_uuid: str,
+        server_id: int,
+        instance: str,
+        token_id: int = 0,
     ) -> IssuedTicket:
         """A new ticket; ``instance`` is compared when it is used.
+
+        The console ends with the API token ``token_id``; 0 is for one that no token asked for.
 
         Raises TooManyRequests when the user holds too many that are unused.
         """
@@ -78,7 +86,7 @@ class Tickets:
         password = base64.urlsafe_b64encode(self._random_bytes(PASSWORD_BYTES)).decode()
         ticket_hash = hash_of(ticket)
         sealed = self._sealer.seal(password.encode(), _purpose(ticket_hash))
-        stored = StoredTicket(ticket_hash, user_uuid, server_id, instance, sealed)
+        stored = StoredTicket(ticket_hash, user_uuid, token_id, server_id, instance, sealed)
         await store.insert_ticket(stored, self._life_seconds)
         return IssuedTicket(ticket, password)
 
@@ -98,6 +106,7 @@ class Tickets:
             server_id=stored.server_id,
             instance=stored.instance,
             password=password.decode(),
+            token_id=stored.token_id,
         )
 
     async def sweep(self, tx: Transaction) -> int:

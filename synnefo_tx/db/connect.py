@@ -1,4 +1,4 @@
-"""Opens pools on a PostgreSQL URI."""
+"""Opens connections on a PostgreSQL URI."""
 
 from __future__ import annotations
 
@@ -9,17 +9,49 @@ from twisted.internet.interfaces import IReactorFDSet
 from synnefo_tx.db.driver import TxConnection
 from synnefo_tx.settings import DatabaseSettings
 
+Connect = Callable[[], Awaitable[TxConnection]]
 
-def connector(
-    reactor: IReactorFDSet, url: str, settings: DatabaseSettings
-) -> Callable[[], Awaitable[TxConnection]]:
+ELECTION_STATEMENT_SECONDS = 4.0
+ELECTION_LOCK_SECONDS = 1.0
+
+
+def connector(reactor: IReactorFDSet, url: str, settings: DatabaseSettings) -> Connect:
     """A function that opens one connection with the session settings the program relies on."""
-    limit_ms = int(settings.statement_limit_seconds * 1000)
-    session = (
-        f"SET statement_timeout = {limit_ms};"
-        f"SET idle_in_transaction_session_timeout = {limit_ms * 3};"
-        "SET TIME ZONE 'UTC'; SET jit = off; SET client_min_messages = warning"
+    return _opener(
+        reactor,
+        url,
+        {
+            "statement_timeout": settings.statement_limit_seconds,
+            # A process that is paused in a transaction must not keep its locks.
+            "idle_in_transaction_session_timeout": settings.transaction_idle_limit_seconds,
+        },
+        "SET TIME ZONE 'UTC'; SET jit = off; SET client_min_messages = warning",
     )
+
+
+def election_connector(reactor: IReactorFDSet, url: str, settings: DatabaseSettings) -> Connect:
+    """A function that opens a connection for elections (PostgreSQL 14 or newer).
+
+    PostgreSQL itself ends the session, and with it its locks, when the process says nothing for
+    ``leader_silence_seconds``.
+    """
+    return _opener(
+        reactor,
+        url,
+        {
+            "idle_session_timeout": settings.leader_silence_seconds,
+            "statement_timeout": ELECTION_STATEMENT_SECONDS,
+            "lock_timeout": ELECTION_LOCK_SECONDS,
+        },
+        "SET client_min_messages = error",
+    )
+
+
+def _opener(
+    reactor: IReactorFDSet, url: str, limits_seconds: dict[str, float], further: str
+) -> Connect:
+    limits = [f"SET {name} = {int(value * 1000)}" for name, value in limits_seconds.items()]
+    session = "; ".join([*limits, further])
 
     async def connect() -> TxConnection:
         connection = await TxConnection(reactor).connect(url)

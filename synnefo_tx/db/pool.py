@@ -7,7 +7,7 @@ statement on its own. What must happen only if the transaction held goes through
 How things end: a COMMIT whose answer is lost raises CommitUnknown, because it may have held; a
 connection lost before that raises DatabaseUnavailable and nothing held. A task that is cancelled
 leaves its statement running: the pool asks the server to end it, waits two seconds, then closes the
-connection.
+connection. A task of a leader whose time is over gets Deposed (see ``fence``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from synnefo_tx.db.driver import ConnectionDied, DriverConnection, Parameters, Result, Row
+from synnefo_tx.db.fence import BEGIN_FENCED, Deposed, current_term
 from synnefo_tx.db.hot import Hot
 from synnefo_tx.faults import ServiceUnavailable
 
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 CANCEL_WAIT_SECONDS = 2.0
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 Execute = Callable[[str, Parameters | None], Awaitable[Result]]
 
@@ -134,12 +136,13 @@ class Database:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def transaction(self, name: str) -> AsyncIterator[Transaction]:
+    async def transaction(self, name: str, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
-        Raises DatabaseUnavailable or CommitUnknown, see the head of the module.
+        With ``snapshot`` all its statements see one moment, and it may only read.
+        Raises DatabaseUnavailable, CommitUnknown or Deposed, see the head of the module.
         """
-        connection = await self._begin()
+        connection = await self._begin(snapshot)
         transaction = Transaction(name, partial(self._run, connection))
         try:
             yield transaction
@@ -182,16 +185,19 @@ class Database:
         for ending in list(self._abandoned):
             await ending
 
-    async def _begin(self) -> DriverConnection:
+    async def _begin(self, snapshot: bool) -> DriverConnection:
         for last in (False, True):
             connection = await self._acquire()
             try:
-                await self._run(connection, "BEGIN", None)
+                await self._run_begin(connection, snapshot)
             except DatabaseUnavailable:
                 alive = connection.busy
                 self._abandon(connection) if alive else self._discard(connection)
                 if last or alive:
                     raise
+            except Deposed:
+                await self._rollback(connection)
+                raise
             except BaseException:
                 self._abandon(connection)
                 raise
@@ -199,10 +205,23 @@ class Database:
                 return connection
         raise AssertionError("both tries returned or raised")
 
+    async def _run_begin(self, connection: DriverConnection, snapshot: bool) -> None:
+        term = current_term.get()
+        if snapshot:
+            await self._run(connection, "BEGIN", None)
+            await self._run(connection, SNAPSHOT, None)
+        elif term is None:
+            await self._run(connection, "BEGIN", None)
+        elif not (await self._run(connection, BEGIN_FENCED, term.key)).count:
+            term.depose()
+            raise Deposed(f"{term.name} has another leader than that of epoch {term.epoch}")
+
     async def _run(
         self, connection: DriverConnection, sql: str, parameters: Parameters | None
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
+        if connection.closed:
+            raise DatabaseUnavailable("the database connection was lost")
         running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
         running.addTimeout(self.limits.statement_seconds + CANCEL_WAIT_SECONDS, self._clock)
@@ -222,6 +241,9 @@ class Database:
             raise DatabaseUnavailable("the schema changed under a connection") from error
 
     async def _commit(self, name: str, connection: DriverConnection) -> None:
+        if connection.closed:
+            self._discard(connection)
+            raise DatabaseUnavailable("the database connection was lost before the commit")
         try:
             await self._run(connection, "COMMIT", None)
         except (DatabaseUnavailable, CancelledError) as error:

@@ -1,61 +1,79 @@
-"""Gauges that are read from the database and the poller when somebody looks at the metrics."""
+"""Gauges that are read when somebody looks at the metrics: from the database, and from what the
+leaders of pollers and timers told."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from synnefo_tx.compute.servers.store import oldest_tasks
+from synnefo_tx.db.leaders import leaders
 from synnefo_tx.db.pool import Database
+from synnefo_tx.ganeti.backends.operations import Backends
 from synnefo_tx.ganeti.broker.consumer import Consumer
 from synnefo_tx.ganeti.broker.model import Outcome
 from synnefo_tx.ganeti.jobs.store import open_counts
 from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.operation.watches import Watch, watches
 from synnefo_tx.rest.metrics import Metrics
+
+PER_CLUSTER = ("backend",)
 
 
 class Gauges:
-    """Jobs and poll lag per cluster, use of the pool."""
+    """Jobs and poll lag per cluster, leaders, use of the pool."""
 
     def __init__(
         self,
         metrics: Metrics,
         database: Database,
         poller: Poller,
-        differences: Mapping[int, int],
+        backends: Backends,
         consumer: Consumer | None,
     ) -> None:
         self._database = database
         self._poller = poller
-        self._open = metrics.gauge("synnefo_open_intents", "Intents without an end", ("backend",))
-        self._oldest = metrics.gauge(
-            "synnefo_oldest_intent_seconds", "Age of the oldest open intent", ("backend",)
+        self._backends = backends
+        reading = metrics.reading
+        self._open = reading("synnefo_open_intents", "Intents without an end", PER_CLUSTER)
+        self._oldest = reading(
+            "synnefo_oldest_intent_seconds", "Age of the oldest open intent", PER_CLUSTER
         )
-        self._lag = metrics.gauge(
-            "synnefo_poll_lag_seconds", "Time since a cluster last answered a poll", ("backend",)
+        self._lag = reading(
+            "synnefo_poll_lag_seconds", "Time since a cluster last answered a poll", PER_CLUSTER
         )
-        self._failing = metrics.gauge(
-            "synnefo_cluster_failing", "Whether the last look at a cluster failed", ("backend",)
+        self._failing = reading(
+            "synnefo_cluster_failing", "Whether the last look at a cluster failed", PER_CLUSTER
         )
-        self._tasks = metrics.gauge(
+        self._tasks = reading(
             "synnefo_oldest_task_seconds", "Longest wait of a server with this task", ("task",)
         )
+        self._differences = reading(
+            "synnefo_reconcile_differences", "Servers and instances that differ", PER_CLUSTER
+        )
+        self._silence = reading(
+            "synnefo_leader_silence_seconds", "Time since a leader told how it goes", ("election",)
+        )
+        self._epochs = reading("synnefo_leader_epoch", "How often one was elected", ("election",))
+        self._drift = reading("synnefo_quota_drift", "Holdings that differ from what exists")
         self._busy = metrics.gauge("synnefo_database_busy", "Database connections in use")
         self._waiting = metrics.gauge("synnefo_database_waiting", "Callers that wait for one")
-        self.drift = metrics.gauge("synnefo_quota_drift", "Holdings that differ from what exists")
-        self._found = differences
-        self._differences = metrics.gauge(
-            "synnefo_reconcile_differences", "Servers and instances that differ", ("backend",)
-        )
 
         self._consumer = consumer
         if consumer is not None:
             self._add_broker(metrics)
 
+    async def refresh(self, now_seconds: float) -> None:
+        """Set what is this process's own."""
+        self._busy.set(self._database.busy_count)
+        self._waiting.set(self._database.waiting_count)
+        if self._consumer is not None and self._consumer.running:
+            self._read_broker(self._consumer, now_seconds)
+
     def _add_broker(self, metrics: Metrics) -> None:
         self._connected = metrics.gauge("synnefo_broker_connected", "Whether there is a broker")
         self._in_flight = metrics.gauge("synnefo_broker_in_flight", "Messages taken, not settled")
         self._settled = metrics.gauge(
-            "synnefo_broker_last_message_seconds", "Time since a message was last settled"
+            "synnefo_broker_last_message_seconds",
+            "Time since a message was last settled",
+            several="livemostrecent",
         )
         self._messages = metrics.gauge(
             "synnefo_broker_messages", "What became of messages so far", ("outcome",)
@@ -71,21 +89,33 @@ class Gauges:
 
     async def read(self, now_seconds: float) -> None:
         """Bring the gauges up to date; ``now_seconds`` is the reactor's time."""
-        if self._consumer is not None:
-            self._read_broker(self._consumer, now_seconds)
-        self._busy.set(self._database.busy_count)
-        self._waiting.set(self._database.waiting_count)
+        await self.refresh(now_seconds)
         self._open.clear()
         self._oldest.clear()
         for backend, count, oldest in await open_counts(self._database):
-            self._open.labels(str(backend)).set(count)
-            self._oldest.labels(str(backend)).set(oldest)
-        for backend, lag in self._poller.lags.items():
-            self._failing.labels(str(backend)).set(lag.failing)
-            if lag.polled is not None:
-                self._lag.labels(str(backend)).set(now_seconds - lag.polled)
+            self._open.set(count, backend)
+            self._oldest.set(oldest, backend)
         self._tasks.clear()
         for task, seconds in await oldest_tasks(self._database):
-            self._tasks.labels(task).set(seconds)
-        for backend, count in self._found.items():
-            self._differences.labels(str(backend)).set(count)
+            self._tasks.set(seconds, task)
+        await self._read_leaders(now_seconds)
+
+    async def watches(self, now_seconds: float) -> list[Watch]:
+        """How the watch of each cluster goes."""
+        online = {each.id for each in await self._backends.list() if not each.offline}
+        return watches(now_seconds, self._poller.lags, await leaders(self._database), online)
+
+    async def _read_leaders(self, now_seconds: float) -> None:
+        for each in (self._lag, self._failing, self._differences, self._silence, self._epochs):
+            each.clear()
+        for watch in await self.watches(now_seconds):
+            self._failing.set(watch.failing, watch.backend)
+            self._differences.set(watch.differences, watch.backend)
+            if watch.lag_seconds is not None:
+                self._lag.set(watch.lag_seconds, watch.backend)
+        for leader in await leaders(self._database):
+            self._epochs.set(leader.epoch, leader.name)
+            if leader.told_seconds is not None:
+                self._silence.set(leader.told_seconds, leader.name)
+            if "drift" in leader.report:
+                self._drift.set(leader.report["drift"])

@@ -36,4 +36,4 @@ class OperationRoutes:
     async def metrics(self, call: Call[None]) -> Reply:
         """Show the process's metrics to Prometheus."""
         await self._gauges.read(self._clock.seconds())
-        return Reply(self._metrics.text(), headers={"Content-Type": METRICS_TYPE})
+        return Reply(await self._metrics.text(), headers={"Content-Type": METRICS_TYPE})

@@ -1,49 +1,62 @@
-"""Counts what an address asked for in vain: who guesses secrets is held off."""
+"""Counts what an address asked for in vain: who guesses secrets is held off, by every process."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from ipaddress import IPv6Address, ip_address, ip_network
 
-from attrs import define
-from twisted.internet.interfaces import IReactorTime
-
+from synnefo_tx.db.pool import Database
 from synnefo_tx.faults import TooManyRequests
 
-ADDRESSES_MAX = 10_000
-
-
-@define
-class _Count:
-    began: float
-    misses: int
+SELECT = """
+SELECT extract(epoch FROM began + make_interval(secs => %(window)s) - synnefo_now())::float8
+FROM request_misses WHERE address = %(address)s AND misses >= %(max)s
+ AND began > synnefo_now() - make_interval(secs => %(window)s)
+"""
+ADD = """
+INSERT INTO request_misses AS m (address, began, misses) VALUES (%(address)s, synnefo_now(), 1)
+ON CONFLICT (address) DO UPDATE SET
+ misses = CASE WHEN m.began > synnefo_now() - make_interval(secs => %(window)s)
+  THEN m.misses + 1 ELSE 1 END,
+ began = CASE WHEN m.began > synnefo_now() - make_interval(secs => %(window)s)
+  THEN m.began ELSE excluded.began END
+"""
+SWEEP = """
+DELETE FROM request_misses WHERE began <= synnefo_now() - make_interval(secs => %(window)s)
+"""
+IPV6_PREFIX = 64  # what one customer has
 
 
 class Misses:
-    """At most ``misses_max`` in ``window_seconds`` per address; memory is bounded."""
+    """At most ``misses_max`` in ``window_seconds`` per address (of IPv6: per /64)."""
 
-    def __init__(self, clock: IReactorTime, misses_max: int, window_seconds: float) -> None:
-        self._clock = clock
-        self._misses_max = misses_max
-        self._window_seconds = window_seconds
-        self._counts: OrderedDict[str, _Count] = OrderedDict()
+    def __init__(self, database: Database, misses_max: int, window_seconds: float) -> None:
+        self._database = database
+        self._limits = {"max": misses_max, "window": window_seconds}
 
-    def check(self, address: str) -> None:
+    async def check(self, address: str) -> None:
         """Raise TooManyRequests while the address has missed too often."""
-        count = self._counts.get(address)
-        if count is None:
-            return
-        left = count.began + self._window_seconds - self._clock.seconds()
-        if left <= 0:
-            del self._counts[address]
-        elif count.misses >= self._misses_max:
-            raise TooManyRequests("Too many failures", headers={"Retry-After": f"{left + 1:.0f}"})
+        rows = await self._database.read(SELECT, self._limits | {"address": counted_as(address)})
+        if rows:
+            wait = f"{max(0.0, rows[0][0]) + 1:.0f}"
+            raise TooManyRequests("Too many failures", headers={"Retry-After": wait})
 
-    def add(self, address: str) -> None:
+    async def add(self, address: str) -> None:
         """The address asked for what is not there."""
-        count = self._counts.get(address)
-        if count is None:
-            self._counts[address] = _Count(self._clock.seconds(), 1)
-            if len(self._counts) > ADDRESSES_MAX:
-                self._counts.popitem(last=False)
-        else:
-            count.misses += 1
+        async with self._database.transaction("request-miss") as tx:
+            await tx.run(ADD, self._limits | {"address": counted_as(address)})
+
+    async def sweep(self) -> None:
+        """Forget what is past its time."""
+        async with self._database.transaction("request-misses-sweep") as tx:
+            await tx.run(SWEEP, self._limits)
+
+
+def counted_as(address: str) -> str:
+    """Under which name an address counts; text that is no address counts as it is."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, IPV6_PREFIX), strict=False))
+    return str(parsed)

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from synnefo_tx.caller import Caller
@@ -33,6 +33,7 @@ from synnefo_tx.faults import (
     Unauthorized,
 )
 from synnefo_tx.rest import policy
+from synnefo_tx.rest.channel import ApiFactory
 from synnefo_tx.rest.endpoint import Endpoint, Reply, endpoints_of
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.reply import begin, render, render_fault, unexpected
@@ -109,13 +110,10 @@ class ApiSite:
         if "<" not in mounted.path:
             self._fixed[mounted.endpoint.method.encode(), mounted.path.encode()] = mounted
 
-    def site(self) -> Site:
+    def site(self) -> ApiFactory:
         """The protocol factory to listen with."""
         root = _FixedPaths(self._fixed, self._serve, self._app.resource())
-        site = _QuietSite(root, requestFactory=self._request, reactor=self._clock)
-        site.timeOut = 75
-        site.displayTracebacks = False
-        return site
+        return ApiFactory(root, requestFactory=self._request, reactor=self._clock)
 
     def _request(self, channel: HTTPChannel, queued: object = None) -> LimitedRequest:
         return LimitedRequest(channel, self.settings.body_max_bytes)
@@ -242,10 +240,3 @@ class _FixedPaths(Resource):
         if not request.lost:
             request.write(body)
             request.finish()
-
-
-class _QuietSite(Site):
-    """A site without an access log of its own: the wrapper's knows endpoint and caller."""
-
-    def log(self, request: object) -> None:
-        """Write nothing."""

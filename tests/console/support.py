@@ -226,6 +226,7 @@ class MemoryTargets:
     def __init__(self):
         self.tickets = {}
         self.refusals = {}
+        self.ended = []
         self.asked = 0
         self.fails = False
 
@@ -238,6 +239,9 @@ class MemoryTargets:
             raise ConnectionError("no database")
         keys = {each.session_key for each in targets}
         return {key: refusal for key, refusal in self.refusals.items() if key in keys}
+
+    async def closed(self, target):
+        self.ended.append(target.session_key)
 
     async def explain_loss(self, target):
         return (await self.verify([target])).get(target.session_key)

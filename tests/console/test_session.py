@@ -169,7 +169,7 @@ class OpeningTests(ConsoleTestCase):
 
 
 class EndingTests(ConsoleTestCase):
-    limits = evolve(ConsoleTestCase.limits, unchecked_seconds=0.4, sessions_per_user=3)
+    limits = evolve(ConsoleTestCase.limits, unchecked_seconds=0.4)
 
     async def test_owner_ends_it(self):
         """Stop, delete or a disabled user closes the console with the reason within a second."""
@@ -256,8 +256,6 @@ class LimitTests(ConsoleTestCase):
     # A loaded machine takes its time for 200 handshakes: no limit of time is tested here.
     limits = evolve(
         ConsoleTestCase.limits,
-        sessions_per_user=3,
-        sessions_per_server=2,
         sessions=5,
         upgrade_seconds=60,
         open_seconds=60,
@@ -285,22 +283,6 @@ class LimitTests(ConsoleTestCase):
         self.assertEqual(codes.count(VERSION_3_8), 1)
         self.assertEqual(codes.count(4401), 199)
         self.assertEqual(len(self.screen.connections), 1)
-
-    async def test_per_user(self):
-        """Beyond the user's limit 4429; others are not affected; a closed one makes room."""
-        mine = [await self.opened() for _ in range(3)]
-        self.assertEqual(await self.told(), (4429, "you have 3 consoles open already"))
-        await self.opened(user_uuid="other")
-        mine[0].transport.abortConnection()
-        await mine[0].lost
-        await eventually(lambda: len(self.sessions) == 3)
-        await self.opened()
-
-    async def test_per_server(self):
-        """Beyond the server's limit 4429, whoever asks."""
-        for user in "ab":
-            await self.opened(server_id=7, user_uuid=user)
-        self.assertEqual((await self.told(server_id=7, user_uuid="c"))[0], 4429)
 
     async def test_in_all(self):
         """Beyond the process's limit 4429."""

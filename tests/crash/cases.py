@@ -22,7 +22,7 @@ from synnefo_tx.identity.projects.store import ProjectStore
 from tests.crash.load import DEEDS, SERVERS, User
 from tests.support.http import request
 from tests.support.identity import make_user
-from tests.support.processes import CloudProcess, Twistd, free_ports, until
+from tests.support.processes import CloudProcess, Twistd, free_ports, processes_of, until
 
 IMAGE = "5d1c1f3a-7c1e-4f0e-9d5e-6b1f4d0a2c11"
 SEED = 20
@@ -41,20 +41,6 @@ CHANGES = {
 }
 
 
-def processes_of(folder):
-    """Processes whose command line or environment names the folder."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (each / "cmdline").read_bytes()
-            known = command + (each / "environ").read_bytes()
-        except OSError:
-            continue  # it ended meanwhile, or is another user's
-        if str(folder).encode() in known:
-            found.append(command.replace(b"\0", b" ").decode())
-    return found
-
-
 class CrashTestCase(TestCase):
     """A cloud and a cluster in memory as processes, and several users.
 
@@ -63,6 +49,8 @@ class CrashTestCase(TestCase):
     """
 
     timeout = 600
+    arguments = ()
+    hypervisor = "fake"
     changes: Mapping[str, str] = {}
 
     @property
@@ -74,7 +62,9 @@ class CrashTestCase(TestCase):
         # PostgreSQL's socket needs a short path.
         self.folder = Path(tempfile.mkdtemp(prefix="synnefo-crash-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.cloud = CloudProcess(self.folder / "home", {**CHANGES, **self.changes})
+        self.cloud = CloudProcess(
+            self.folder / "home", {**CHANGES, **self.changes}, *self.arguments
+        )
         (port,) = free_ports(1)
         state = self.folder / "ganeti"
         self.cluster = Twistd(
@@ -104,7 +94,7 @@ class CrashTestCase(TestCase):
             backends, compute = app.ganeti.backends, app.compute
             wanted = Registration(
                 rapi["name"], rapi["host"], rapi["port"], rapi["username"], rapi["password"],
-                fingerprint=rapi["fingerprint"], hypervisor="fake",
+                fingerprint=rapi["fingerprint"], hypervisor=self.hypervisor,
             )  # fmt: skip
             self.backend = await backends.add(wanted)
             await backends.modify(self.backend, {"drained": False})

@@ -179,9 +179,7 @@ def _check_reconciliation(world: World) -> None:
     controller = world.controllers[min(world.controllers)]
     found = world.result(_differences(controller.app))
     _require(not found, "INV15 reconciliation", found)
-    world.result(reconcile_quota(controller.app))
-    drift = controller.app.gauges.drift
-    _require(drift._value.get() == 0, "INV15 quota drift")
+    _require(world.result(reconcile_quota(controller.app)) == 0, "INV15 quota drift")
     left = world.postgres.run(statements.RESERVATIONS).rows
     _require(not left, "INV13 reservations after a reading", left)
 

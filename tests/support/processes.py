@@ -41,6 +41,25 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of processes whose command line or environment names the folder."""
+    return list(numbered_processes_of(folder).values())
+
+
+def numbered_processes_of(folder: Path) -> dict[int, str]:
+    """The same by process number."""
+    found = {}
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (each / "cmdline").read_bytes()
+            known = command + (each / "environ").read_bytes()
+        except OSError:
+            continue  # it ended meanwhile, or is another user's
+        if str(folder).encode() in known:
+            found[int(each.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
 class CommandFailed(AssertionError):
     """A program ended otherwise than it should; the text has what it wrote."""
 
@@ -123,7 +142,7 @@ class Twistd:
 class CloudProcess(Twistd):
     """``twistd synnefo`` on a home of its own, with an embedded PostgreSQL and free ports."""
 
-    def __init__(self, home: Path, changes: dict[str, str]) -> None:
+    def __init__(self, home: Path, changes: dict[str, str], *arguments: str) -> None:
         http, console = free_ports(2)
         environ = {
             "SYNNEFO_HOME": str(home),
@@ -131,7 +150,7 @@ class CloudProcess(Twistd):
             "SYNNEFO_CONSOLE__PORT": str(console),
             **{f"SYNNEFO_{name}": value for name, value in changes.items()},
         }
-        super().__init__(environ, "--logger", "synnefo_tx.log.synnefo_file", "synnefo")
+        super().__init__(environ, "--logger", "synnefo_tx.log.synnefo_file", "synnefo", *arguments)
         self.home = home
         self.settings: Settings = settings.load(environ)
         self.url = self.settings.site_url

@@ -5,6 +5,12 @@ from twisted.application.service import ServiceMaker
 synnefo = ServiceMaker(
     "synnefo", "synnefo_tx.tap", "The cloud: APIs, console, cluster news, timers", "synnefo"
 )
+synnefo_worker = ServiceMaker(
+    "synnefo-worker",
+    "synnefo_tx.worker",
+    "One process of twistd synnefo --workers N, which starts it",
+    "synnefo-worker",
+)
 synnefo_eventd = ServiceMaker(
     "synnefo-eventd",
     "synnefo_tx.ganeti.eventd.tap",

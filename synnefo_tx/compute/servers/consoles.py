@@ -21,6 +21,7 @@ from synnefo_tx.compute.servers.operations import Servers
 from synnefo_tx.compute.servers.store import ServerStore, operstates
 from synnefo_tx.console import model as refusals
 from synnefo_tx.console.model import Refusal, Target
+from synnefo_tx.console.places import Places
 from synnefo_tx.console.tickets import Tickets, UsedTicket
 from synnefo_tx.db.pool import Database
 from synnefo_tx.faults import BadRequest, ServiceUnavailable
@@ -52,6 +53,7 @@ class ServerConsoles:
         servers: Servers,
         backends: Backends,
         tickets: Tickets,
+        places: Places,
         users: ActiveUsers,
         clock: IReactorTime,
         settings: Settings,
@@ -60,6 +62,7 @@ class ServerConsoles:
         self._servers = servers
         self._backends = backends
         self._tickets = tickets
+        self._places = places
         self._users = users
         self._clock = clock
         self._settings = settings
@@ -82,7 +85,9 @@ class ServerConsoles:
         if not instance.get("oper_state"):
             raise BadRequest("Server is not running.")
         async with self._database.transaction("console-ticket") as tx:
-            issued = await self._tickets.issue(tx, caller.user, id, str(instance["uuid"]))
+            issued = await self._tickets.issue(
+                tx, caller.user, id, str(instance["uuid"]), caller.token_id
+            )
         url = f"{self._settings.console_url}/{issued.ticket}"
         host, _, port = url.split("/")[2].rpartition(":")
         return {
@@ -104,15 +109,18 @@ class ServerConsoles:
         return await rapi.instance(name)
 
     async def open(self, ticket: str, remote: str) -> Target | Refusal:
-        """Use up a ticket and read its target anew."""
+        """Use up a ticket, read its target anew, and take a place for the session."""
         async with self._database.transaction("console-redeem") as tx:
             used = await self._tickets.redeem(tx, ticket)
         if isinstance(used, Refusal):
             return used
-        refused = (await self._verify([(used.session_key, used.server_id, used.user_uuid)])).get(
-            used.session_key
-        )
-        return refused or await self._target(used)
+        refused = (await self._verify([used])).get(used.session_key)
+        target = refused or await self._target(used)
+        if isinstance(target, Refusal):
+            return target
+        async with self._database.transaction("console-place") as tx:
+            full = await self._places.take(tx, used.session_key, used.user_uuid, used.server_id)
+        return full or target
 
     async def _target(self, used: UsedTicket) -> Target | Refusal:
         async with self._database.transaction("console-target") as tx:
@@ -134,33 +142,53 @@ class ServerConsoles:
         if host is None or type(port) is not int:
             return refusals.unreachable("the server has no screen")
         return Target(
-            used.session_key, used.user_uuid, server.id, used.instance, host, port, used.password
+            session_key=used.session_key,
+            user_uuid=used.user_uuid,
+            server_id=server.id,
+            instance=used.instance,
+            host=host,
+            port=port,
+            password=used.password,
+            token_id=used.token_id,
         )
 
+    async def closed(self, target: Target) -> None:
+        """Give the session's place back."""
+        async with self._database.transaction("console-closed") as tx:
+            await self._places.release(tx, target.session_key)
+
     async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
-        """Which live consoles must end, and why."""
-        return await self._verify([(t.session_key, t.server_id, t.user_uuid) for t in targets])
+        """Which live consoles must end, and why; the others keep their places."""
+        refused = await self._verify(targets)
+        kept = [each for each in targets if each.session_key not in refused]
+        async with self._database.transaction("console-places") as tx:
+            await self._places.renew(
+                tx, [(each.session_key, each.server_id, each.user_uuid) for each in kept]
+            )
+        return refused
 
     async def explain_loss(self, target: Target) -> Refusal | None:
         """Why a screen was lost: what the server is, or else what is being done to it."""
-        refused = await self.verify([target])
+        refused = await self._verify([target])
         if target.session_key in refused:
             return refused[target.session_key]
         async with self._database.transaction("console-loss") as tx:
             server = await ServerStore(tx).find(target.server_id)
         return None if server is None else LOST_DURING.get(server.task)
 
-    async def _verify(self, sessions: Sequence[tuple[str, int, str]]) -> dict[str, Refusal]:
-        ids = [server for _, server, _ in sessions]
-        states = await operstates(self._database, ids)
-        active = await self._users.among([user for _, _, user in sessions])
+    async def _verify(self, sessions: Sequence[Target | UsedTicket]) -> dict[str, Refusal]:
+        states = await operstates(self._database, [each.server_id for each in sessions])
+        active = await self._users.among([each.user_uuid for each in sessions])
+        tokens = await self._users.tokens_among([each.token_id for each in sessions])
         refused = {}
-        for key, server, user in sessions:
-            state = states.get(server, "DESTROYED")
+        for each in sessions:
+            key, state = each.session_key, states.get(each.server_id, "DESTROYED")
             if state == "DESTROYED":
                 refused[key] = refusals.gone()
-            elif user not in active:
+            elif each.user_uuid not in active:
                 refused[key] = refusals.forbidden("the user is not active")
+            elif each.token_id and each.token_id not in tokens:
+                refused[key] = refusals.forbidden("the token that asked for it has ended")
             elif state != "STARTED":
                 refused[key] = refusals.not_running()
         return refused

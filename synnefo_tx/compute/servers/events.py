@@ -26,6 +26,7 @@ from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.requests import server_id
 from synnefo_tx.identity.quota.operations import Quota
 
+CREATION = "OP_INSTANCE_CREATE"
 NEVER_RAN = frozenset({"lost", "refused"})
 
 
@@ -93,7 +94,8 @@ class ServerEvents:
             ended = await JobStore(tx).record_news(news)
             if news.final and not ended:
                 return  # told before
-            if ended:
+            if ended and news.opcode == CREATION:
+                # Only what is to be built was reserved on its cluster.
                 await self._end_reservation(tx, news)
         outcome = lifecycle.on_job(server, news)
         if isinstance(outcome, Ignored):

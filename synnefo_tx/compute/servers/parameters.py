@@ -145,10 +145,10 @@ class ParameterRoutes:
     )
     async def read(self, call: Call[None], params_id: str) -> Reply:
         """Hand one-time parameters to the OS installer."""
-        self._misses.check(call.remote)
+        await self._misses.check(call.remote)
         try:
             content = await self._parameters.read(params_id, call.remote)
         except ItemNotFound:
-            self._misses.add(call.remote)
+            await self._misses.add(call.remote)
             raise
         return Reply(content, delivered=lambda: self._parameters.end(params_id))

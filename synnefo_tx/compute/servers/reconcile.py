@@ -149,7 +149,6 @@ class Reconciliation:
         self._events = events
         self._backends = backends
         self._backend_prefix = backend_prefix
-        self.differences: dict[int, int] = {}
 
     async def compare(self, listing: Listing) -> Comparison:
         """What differs between a listing and the servers of its cluster."""
@@ -194,13 +193,13 @@ class Reconciliation:
         )
         return [each for each in comparison.findings if each.kind == "stale"]
 
-    async def follow(self, listing: Listing) -> None:
-        """What the poller does with a listing: follow guests, count other differences."""
+    async def follow(self, listing: Listing) -> int:
+        """What the poller does with a listing: follow guests; the count of other differences."""
         found = await self.findings(listing)
         for each in found:
             if each.kind == "state":
                 await self.fix(each, listing)
-        self.differences[listing.backend] = sum(each.kind != "state" for each in found)
+        return sum(each.kind != "state" for each in found)
 
     async def fix(self, finding: Finding, listing: Listing) -> bool:
         """Make the server as its cluster has it, or the cluster as we do; False if it changed."""

@@ -116,11 +116,18 @@ class Jobs:
 
     async def submit(self, id: str, attempts: int) -> None:
         """Submit one intent unless somebody else does; its outcome is stored."""
+        begun = self._clock.seconds()
         async with self._database.transaction("intent-claim") as tx:
             intent = await JobStore(tx).claim(id, attempts, self._lease_seconds)
             waits_for = [] if intent is None else await JobStore(tx).job_ids(intent.after)
-        if intent is not None:
-            await self._call(intent, waits_for)
+        if intent is None:
+            return
+        # A process that was paused meanwhile must not send what another has sent since: it leaves
+        # room for the request itself within the claim.
+        if self._clock.seconds() - begun > self._lease_seconds / 2:
+            self.log.warn("intent {intent}: the claim grew old before the request", intent=id)
+            return
+        await self._call(intent, waits_for)
 
     async def _call(self, intent: Intent, waits_for: list[int]) -> None:
         body = dict(intent.arguments)
@@ -210,6 +217,8 @@ class Jobs:
         """One subject that cannot be served must not keep the others waiting."""
         try:
             await self.apply(intent.subject, news)
+        except CancelledError:
+            raise
         except Exception:
             self.log.failure("news of intent {intent} could not be applied", intent=intent.id)
 

@@ -34,7 +34,6 @@ from synnefo_tx.identity.quota.store import (
 
 FIX_MAX = 500
 SWEEP_MAX = 1000
-SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class Quota:
@@ -177,8 +176,7 @@ class Quota:
 
         With ``user`` or ``project`` only their holdings.
         """
-        async with self._database.transaction("quota-drift") as tx:
-            await tx.run(SNAPSHOT)
+        async with self._database.transaction("quota-drift", snapshot=True) as tx:
             found = await self.drift(tx, await source.actual_usage(tx), source.resources)
         if user is not None:
             found = [each for each in found if each.held.member == user]

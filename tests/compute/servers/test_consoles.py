@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from synnefo_tx.application import Application, build
+from synnefo_tx.caller import Caller
 from synnefo_tx.console.model import Refusal, Target
 from synnefo_tx.faults import BadRequest, ItemNotFound, ServiceUnavailable, TooManyRequests
 from synnefo_tx.ganeti.memory import CallFault, Fault
 from synnefo_tx.identity.users.model import UserChanges
+from synnefo_tx.seal import Sealer
 from tests.support.cloud import CloudTestCase
 
 
-class ConsoleTests(CloudTestCase):
+class ConsoleTestCase(CloudTestCase):
+    """Tickets, and what they lead to."""
+
     async def issue(self, id: int) -> str:
         """A ticket for a server of the user's."""
         reply = await self.app.compute.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
@@ -23,6 +28,8 @@ class ConsoleTests(CloudTestCase):
         refused = await self.app.compute.consoles.verify([target])
         return refused[target.session_key].code if refused else None
 
+
+class ConsoleTests(ConsoleTestCase):
     async def test_target(self) -> None:
         """A ticket leads to the node, port and instance of its server, once."""
         id = await self.built()
@@ -120,3 +127,71 @@ class ConsoleTests(CloudTestCase):
         other = await self.make_caller("other@example.org")
         theirs = await self.built(other)
         await self.app.compute.consoles.issue(other, theirs, "vnc-wss", "127.0.0.1")
+
+
+class PlaceTests(ConsoleTestCase):
+    """Limits on live consoles, as two processes see them."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.other = build(self.settings, self.database, Sealer(bytes(32)), self.edges())
+
+    async def session(self, id: int, process: Application, user: Caller | None = None):
+        """What a ticket leads to in a process."""
+        asked = await self.app.compute.consoles.issue(user or self.user, id, "vnc-wss", "127.0.0.1")
+        return await process.compute.consoles.open(asked["url"].rpartition("/")[2], "127.0.0.1")
+
+    async def pass_time(self, seconds: float) -> None:
+        async with self.database.transaction("later") as tx:
+            await tx.run(
+                "UPDATE console_sessions SET expires = expires - make_interval(secs => %(s)s)",
+                {"s": seconds},
+            )
+
+    async def test_per_server(self) -> None:
+        """A server has two consoles in all processes together; a closed one makes room."""
+        id = await self.built()
+        first = await self.session(id, self.app)
+        await self.session(id, self.other)
+        for process in (self.app, self.other):
+            self.assertEqual((await self.session(id, process)).code, 4429)
+        await self.app.compute.consoles.closed(first)
+        self.assertIsInstance(await self.session(id, self.other), Target)
+
+    async def test_per_user(self) -> None:
+        """A user has eight consoles in all processes together; others are not affected."""
+        async with self.database.transaction("full") as tx:
+            for number in range(8):
+                key, server = f"session {number}", 1000 + number
+                self.assertIsNone(
+                    await self.app.compute.places.take(tx, key, self.user.user, server)
+                )
+        refused = await self.session(await self.built(), self.other)
+        self.assertEqual((refused.code, refused.reason), (4429, "you have 8 consoles open already"))
+        someone = await self.make_caller("someone@example.org")
+        theirs = await self.built(someone)
+        self.assertIsInstance(await self.session(theirs, self.other, someone), Target)
+
+    async def test_dead_process(self) -> None:
+        """The places of a process that died are free after their lease, those of others not."""
+        id = await self.built()
+        await self.session(id, self.app)
+        living = await self.session(id, self.other)
+        await self.pass_time(10)
+        self.assertIsNone(await self.verify(living))
+        await self.pass_time(6)
+        self.assertIsInstance(await self.session(id, self.app), Target)
+        self.assertEqual((await self.session(id, self.app)).code, 4429)
+
+    async def test_token(self) -> None:
+        """A console ends in whichever process, when the token that asked for it is revoked."""
+        secret = await self.token(self.user)
+        caller = await self.app.identity.tokens.authenticate(secret)
+        target = await self.session(await self.built(), self.other, caller)
+        consoles = self.other.compute.consoles
+        self.assertEqual(await consoles.verify([target]), {})
+        async with self.database.transaction("revoke") as tx:
+            await self.app.identity.tokens.revoke(tx, caller.user, caller.token_id)
+        (refusal,) = (await consoles.verify([target])).values()
+        self.assertEqual(refusal.code, 4403)
+        self.assertIn("token", refusal.reason)

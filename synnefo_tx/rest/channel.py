@@ -1,0 +1,91 @@
+"""HTTP connections of a process, and how they end when it stops."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, Request
+from twisted.web.server import Site
+
+IDLE_SECONDS = 75
+
+
+class _Channel(HTTPChannel):
+    """A connection that its factory knows of."""
+
+    factory: ApiFactory
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.factory.channels.add(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        self.factory.forget(self)
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        if self.factory.draining:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            return False
+        return super().checkPersistence(request, version)
+
+
+class ApiFactory(Site):
+    """A site without an access log of its own: the endpoints' wrapper knows endpoint and caller."""
+
+    protocol: Any = _Channel
+    displayTracebacks = False
+    noisy = False
+    stops = Logger()
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.timeOut = IDLE_SECONDS
+        self.channels: set[_Channel] = set()
+        self.draining = False
+        self._drained: Deferred[None] | None = None
+
+    def log(self, request: object) -> None:
+        """Write nothing."""
+
+    def forget(self, channel: _Channel) -> None:
+        """The connection is closed."""
+        self.channels.discard(channel)
+        drained = self._drained
+        if drained is not None and not self.channels and not drained.called:
+            drained.callback(None)
+
+    async def drain(self, clock: IReactorTime, limit_seconds: float) -> None:
+        """Close what is idle, answer what was asked, then close; cut what is left at the limit.
+
+        To be called when nothing listens any more.
+        """
+        self.draining = True
+        for channel in list(self.channels):
+            if channel.requests:
+                channel.persistent = False
+            else:
+                channel.loseConnection()
+        if not self.channels:
+            return
+        self._drained = Deferred(lambda d: None)
+        try:
+            await self._drained.addTimeout(limit_seconds, clock)
+        except TimeoutError:
+            self.stops.warn("{count} connections are cut at the stop", count=len(self.channels))
+            for channel in list(self.channels):
+                transport: Any = channel.transport
+                transport.abortConnection()
+
+
+def adopt(reactor: Any, descriptor: int, factory: Any) -> IListeningPort:
+    """Accept on an inherited listening socket; the descriptor is closed."""
+    with socket.socket(fileno=descriptor) as listening:
+        port: IListeningPort = reactor.adoptStreamPort(descriptor, listening.family, factory)
+    return port
