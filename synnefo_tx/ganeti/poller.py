@@ -154,8 +154,6 @@ class Poller(Service):
                 raise
             except ItemNotFound:
                 self.log.info("cluster {backend} was removed", backend=backend)
-                self._watches.pop(backend, None)
-                self.lags.pop(backend, None)
                 return
             except RapiFailure as error:
                 lag.failing = True
