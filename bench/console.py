@@ -49,9 +49,7 @@ class ConsoleBench:
     def start(self) -> None:
         """Start the screens, our console and the copy."""
         module = [sys.executable, "-m"]
-        self.screens = self._run(
-            [*module, "bench.vnc_source", str(self.screen_port)], self.screen_port
-        )
+        self._run([*module, "bench.vnc_source", str(self.screen_port)], self.screen_port)
         self.ours = self._start_ours()
         ports = [str(self.copy_port), str(self.screen_port)]
         copy = [*module, "bench.peers.tls_copy", *ports, *self.tls]
