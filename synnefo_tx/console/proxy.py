@@ -66,6 +66,9 @@ class ConsoleProtocol(WebSocketServerProtocol):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        # Small writes must not wait for the client's acknowledgement; Autobahn means to do this
+        # and does not.
+        self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self.outgoing, True)
         if not self.factory.admit(self):
             self.transport.abortConnection()

@@ -160,6 +160,17 @@ class UpgradeTests(ConsoleTestCase):
         self.assertEqual(await closed, (True, 4404, "deleted meanwhile"))
 
 
+class DelayTests(ConsoleTestCase):
+    async def test_no_delay(self):
+        """What is written to the browser leaves at once, however small it is."""
+        client = await self.connect()
+        await eventually(lambda: self.factory.connection_count == 1)
+        (connection,) = self.factory._connections
+        self.assertTrue(connection.transport.getTcpNoDelay())
+        client.transport.abortConnection()
+        await eventually(lambda: self.factory.connection_count == 0)
+
+
 class TimeoutTests(ConsoleTestCase):
     limits = evolve(ConsoleTestCase.limits, upgrade_seconds=1.5, ping_seconds=1.2)
 
