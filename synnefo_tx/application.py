@@ -134,14 +134,20 @@ class ComputeParts:
     pages: ServerPages
     servers: Servers
     actions: ServerActions
-    consoles: ServerConsoles
     events: ServerEvents
     network_events: NetworkEvents
     inspection: ServerInspection
     reconciliation: Reconciliation
     usage: ServerUsage
+
+
+@frozen
+class ConsoleParts:
+    """Servers' screens."""
+
     tickets: Tickets
     places: Places
+    consoles: ServerConsoles
 
 
 @frozen
@@ -164,6 +170,7 @@ class Application:
     identity: IdentityParts
     ganeti: GanetiParts
     compute: ComputeParts
+    console: ConsoleParts
     poller: Poller
     job_waiting: JobWaiting
     broker: BrokerParts | None
@@ -203,6 +210,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         identity=identity,
         ganeti=ganeti,
         compute=compute,
+        console=build_console(settings, database, sealer, edges, identity, ganeti, compute.servers),
         poller=poller,
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
         broker=broker,
@@ -261,12 +269,6 @@ def build_compute(
         database, quota, jobs, images, networks, ports, parameters, pages, own, new_id, entropy
     )
     events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
-    tickets = Tickets(sealer, edges.entropy, settings.console.ticket_seconds)
-    limits = settings.console
-    places = Places(limits.sessions_per_user_max, limits.sessions_per_server_max)
-    consoles = ServerConsoles(
-        database, servers, ganeti.backends, tickets, places, identity.active, edges.clock, settings
-    )
     return ComputeParts(
         backends=BackendUses(database, ganeti.backends),
         backend_removal=BackendRemoval(database, ganeti.backends, networks, jobs),
@@ -281,15 +283,31 @@ def build_compute(
         pages=pages,
         servers=servers,
         actions=ServerActions(database, servers, quota, jobs, own, edges.new_id),
-        consoles=consoles,
         events=events,
         network_events=NetworkEvents(database, networks),
         inspection=ServerInspection(database, servers, ganeti.backends, own.backend_prefix_id),
         reconciliation=Reconciliation(database, events, ganeti.backends, own.backend_prefix_id),
         usage=ServerUsage(),
-        tickets=tickets,
-        places=places,
     )
+
+
+def build_console(
+    settings: Settings,
+    database: Database,
+    sealer: Sealer,
+    edges: Edges,
+    identity: IdentityParts,
+    ganeti: GanetiParts,
+    servers: Servers,
+) -> ConsoleParts:
+    """Tickets to servers' screens, and who looks at them."""
+    own = settings.console
+    tickets = Tickets(sealer, edges.entropy, own.ticket_seconds)
+    places = Places(own.sessions_per_user_max, own.sessions_per_server_max)
+    consoles = ServerConsoles(
+        database, servers, ganeti.backends, tickets, places, identity.active, edges.clock, settings
+    )
+    return ConsoleParts(tickets, places, consoles)
 
 
 def build_broker(
@@ -343,7 +361,7 @@ def mount(app: Application, clock: IReactorTime) -> None:
         FlavorRoutes(compute.flavors, base),
         ImageRoutes(compute.images, base),
         ServerRoutes(
-            compute.servers, compute.pages, compute.actions, compute.consoles, settings.compute
+            compute.servers, compute.pages, compute.actions, app.console.consoles, settings.compute
         ),
     )
     site.mount(

@@ -172,7 +172,7 @@ class CloudService(StartingService):
         service = console.build(
             self._reactor,
             self.settings,
-            app.compute.consoles,
+            app.console.consoles,
             os.urandom,
             datetime.now(UTC),
             inherited,
@@ -262,8 +262,8 @@ async def sweep(app: Application) -> None:
     await app.compute.parameters.sweep()
     await app.misses.sweep()
     async with app.database.transaction("tickets-sweep") as tx:
-        await app.compute.tickets.sweep(tx)
-        await app.compute.places.sweep(tx)
+        await app.console.tickets.sweep(tx)
+        await app.console.places.sweep(tx)
     async with app.database.transaction("holdings-sweep") as tx:
         await app.identity.quota.sweep(tx)
     async with app.database.transaction("tokens-sweep") as tx:

@@ -44,6 +44,10 @@ class _Front(Protocol):
     def __init__(self):
         self.request = b""
         self.sent = False
+        self.is_gone = False
+
+    def connectionLost(self, reason=None):
+        self.is_gone = True
 
     def dataReceived(self, data):
         self.request += data
@@ -69,6 +73,8 @@ class _Front(Protocol):
         upstream = _Upstream(self.request)
         await self.factory.endpoint.connect(Factory.forProtocol(lambda: upstream))
         answer = await upstream.ended
+        if self.is_gone:
+            return  # who asked was killed meanwhile
         if fault == REPLY_LOST:
             await self.factory.after_acceptance()
             self.transport.abortConnection()

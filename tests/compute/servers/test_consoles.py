@@ -17,15 +17,15 @@ class ConsoleTestCase(CloudTestCase):
 
     async def issue(self, id: int) -> str:
         """A ticket for a server of the user's."""
-        reply = await self.app.compute.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
+        reply = await self.app.console.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
         return reply["url"].rpartition("/")[2]
 
     async def open(self, ticket: str) -> Target | Refusal:
-        return await self.app.compute.consoles.open(ticket, "127.0.0.1")
+        return await self.app.console.consoles.open(ticket, "127.0.0.1")
 
     async def verify(self, target: Target) -> int | None:
         """The close code of a live console that must end, None for one that may go on."""
-        refused = await self.app.compute.consoles.verify([target])
+        refused = await self.app.console.consoles.verify([target])
         return refused[target.session_key].code if refused else None
 
 
@@ -46,7 +46,7 @@ class ConsoleTests(ConsoleTestCase):
     async def test_reply(self) -> None:
         """The reply has the original's keys, and a URL below console_url."""
         id = await self.built()
-        reply = await self.app.compute.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
+        reply = await self.app.console.consoles.issue(self.user, id, "vnc-wss", "127.0.0.1")
         self.assertEqual(set(reply), {"type", "host", "port", "password", "url"})
         self.assertTrue(reply["url"].startswith(f"{self.settings.console_url}/"))
 
@@ -116,7 +116,7 @@ class ConsoleTests(ConsoleTestCase):
         id = await self.built()
         stranger = await self.make_caller("stranger@example.org")
         with self.assertRaises(ItemNotFound):
-            await self.app.compute.consoles.issue(stranger, id, "vnc-wss", "127.0.0.1")
+            await self.app.console.consoles.issue(stranger, id, "vnc-wss", "127.0.0.1")
 
     async def test_hoarded_tickets(self) -> None:
         """A user holds a few unused tickets at most; others are not affected."""
@@ -126,7 +126,7 @@ class ConsoleTests(ConsoleTestCase):
                 await self.issue(id)
         other = await self.make_caller("other@example.org")
         theirs = await self.built(other)
-        await self.app.compute.consoles.issue(other, theirs, "vnc-wss", "127.0.0.1")
+        await self.app.console.consoles.issue(other, theirs, "vnc-wss", "127.0.0.1")
 
 
 class PlaceTests(ConsoleTestCase):
@@ -138,8 +138,8 @@ class PlaceTests(ConsoleTestCase):
 
     async def session(self, id: int, process: Application, user: Caller | None = None):
         """What a ticket leads to in a process."""
-        asked = await self.app.compute.consoles.issue(user or self.user, id, "vnc-wss", "127.0.0.1")
-        return await process.compute.consoles.open(asked["url"].rpartition("/")[2], "127.0.0.1")
+        asked = await self.app.console.consoles.issue(user or self.user, id, "vnc-wss", "127.0.0.1")
+        return await process.console.consoles.open(asked["url"].rpartition("/")[2], "127.0.0.1")
 
     async def pass_time(self, seconds: float) -> None:
         async with self.database.transaction("later") as tx:
@@ -155,7 +155,7 @@ class PlaceTests(ConsoleTestCase):
         await self.session(id, self.other)
         for process in (self.app, self.other):
             self.assertEqual((await self.session(id, process)).code, 4429)
-        await self.app.compute.consoles.closed(first)
+        await self.app.console.consoles.closed(first)
         self.assertIsInstance(await self.session(id, self.other), Target)
 
     async def test_per_user(self) -> None:
@@ -164,7 +164,7 @@ class PlaceTests(ConsoleTestCase):
             for number in range(8):
                 key, server = f"session {number}", 1000 + number
                 self.assertIsNone(
-                    await self.app.compute.places.take(tx, key, self.user.user, server)
+                    await self.app.console.places.take(tx, key, self.user.user, server)
                 )
         refused = await self.session(await self.built(), self.other)
         self.assertEqual((refused.code, refused.reason), (4429, "you have 8 consoles open already"))
@@ -188,7 +188,7 @@ class PlaceTests(ConsoleTestCase):
         secret = await self.token(self.user)
         caller = await self.app.identity.tokens.authenticate(secret)
         target = await self.session(await self.built(), self.other, caller)
-        consoles = self.other.compute.consoles
+        consoles = self.other.console.consoles
         self.assertEqual(await consoles.verify([target]), {})
         async with self.database.transaction("revoke") as tx:
             await self.app.identity.tokens.revoke(tx, caller.user, caller.token_id)
