@@ -75,7 +75,10 @@ class Console:
 @frozen(kw_only=True)
 class DatabaseSettings:
     url: str = setting(
-        "", "PostgreSQL URI; empty: a private server below SYNNEFO_HOME", original="DATABASES"
+        "",
+        "PostgreSQL URI; another machine is reached with verify-full, by the system's "
+        "authorities or those of sslrootcert; empty: a private server below SYNNEFO_HOME",
+        original="DATABASES",
     )
     connections_max: int = setting(8, "Connections of one process")
     waiting_max: int = setting(200, "Requests that may wait for a connection; more get 503")

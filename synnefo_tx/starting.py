@@ -18,6 +18,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from synnefo_tx.db.address import verified
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.embedded import EmbeddedError, RunningServer, Server
 from synnefo_tx.db.migrate import SchemaError
@@ -107,8 +108,13 @@ def own_server(home: Path) -> Server:
 
 
 def database_url(settings: Settings) -> str:
-    """The PostgreSQL URI that the settings lead to."""
-    return settings.database.url or own_server(settings.home).url
+    """The PostgreSQL URI that the settings lead to; raises SettingsError."""
+    if not settings.database.url:
+        return own_server(settings.home).url
+    try:
+        return verified(settings.database.url)
+    except ValueError as error:
+        raise SettingsError(f"database.url cannot be used: {error}") from None
 
 
 def open_pool(reactor: Any, url: str, own: DatabaseSettings) -> Database:
