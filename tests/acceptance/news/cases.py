@@ -88,11 +88,14 @@ class NewsTestCase(InstalledCloudTestCase):
 
     async def journey(self):
         """Servers are made, stopped, resized, started, removed, and one is stopped by hand."""
+        # The first brings the network to the cluster. What depends on that and comes meanwhile is
+        # submitted by the poller's sweep, which is no matter of news.
+        first = await self.create(name="one")
+        await self.reached(first["id"], "ACTIVE")
         made = await gatherResults([
-            Deferred.fromCoroutine(self.create(name=name))
-            for name in ("one", "two", "three", "four")
+            Deferred.fromCoroutine(self.create(name=name)) for name in ("two", "three", "four")
         ])  # fmt: skip
-        ids = {each["name"]: each["id"] for each in made}
+        ids = {each["name"]: each["id"] for each in (first, *made)}
         for id in ids.values():
             await self.reached(id, "ACTIVE")
         await self.act(ids["one"], shutdown={})
