@@ -201,8 +201,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     consumer = None if broker is None else broker.consumer
     gauges = Gauges(metrics, database, poller, ganeti.backends, consumer)
-    authenticate = identity.tokens.authenticate
-    site = ApiSite(settings.http, authenticate, edges.clock, metrics, edges.new_id)
+    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics, edges.new_id)
     app = Application(
         settings=settings,
         database=database,

@@ -75,11 +75,9 @@ class Console:
 @frozen(kw_only=True)
 class DatabaseSettings:
     url: str = setting(
-        "",
-        "PostgreSQL URI; another machine is reached with verify-full, by the system's "
-        "authorities or those of sslrootcert; empty: a private server below SYNNEFO_HOME",
+        "", "PostgreSQL URI, verify-full beyond this machine; empty: a private server at home",
         original="DATABASES",
-    )
+    )  # fmt: skip
     connections_max: int = setting(8, "Connections of one process")
     waiting_max: int = setting(200, "Requests that may wait for a connection; more get 503")
     wait_limit_seconds: float = setting(5.0, "Longest wait for a connection")

@@ -14,10 +14,6 @@ FROM flavors f JOIN volume_types t ON t.id = f.volume_type
 LIST = SELECT + " WHERE NOT f.deleted AND f.public ORDER BY f.id"
 LIST_ALL = SELECT + " ORDER BY f.id"
 GET = Hot(SELECT + " WHERE f.id = %(id)s")
-BY_SIZE = SELECT + (
-    " WHERE f.cpu = %(cpu)s AND f.ram_mib = %(ram_mib)s AND f.disk_gib = %(disk_gib)s"
-    " AND f.volume_type = %(volume_type)s"
-)
 INSERT = """
 INSERT INTO flavors (cpu, ram_mib, disk_gib, volume_type, public)
 VALUES (%(cpu)s, %(ram_mib)s, %(disk_gib)s, %(volume_type)s, %(public)s)
@@ -77,17 +73,6 @@ class FlavorStore:
         if flavor.deleted or not flavor.public:
             raise ItemNotFound("Flavor not found.")
         return flavor
-
-    async def find_by_size(self, like: Flavor, cpu: int, ram_mib: int) -> Flavor | None:
-        """The flavor with another CPU and RAM but the disk and volume type of ``like``."""
-        values = {
-            "cpu": cpu,
-            "ram_mib": ram_mib,
-            "disk_gib": like.disk_gib,
-            "volume_type": like.volume_type.id,
-        }
-        row = await self._tx.row(BY_SIZE, values)
-        return None if row is None else from_row(row)
 
     async def insert(
         self, cpu: int, ram_mib: int, disk_gib: int, volume_type: int, public: bool

@@ -250,11 +250,6 @@ class ServerStore:
         row = await self._tx.row(FIND, {"id": id})
         return None if row is None else from_row(row)
 
-    async def view(self, id: int) -> ServerView:
-        """The server ``id``, which is there, with all that its document shows."""
-        values = {"id": id, "user": None, "operator": True}
-        return view_from_row((await self._tx.rows(SHOW, values))[0])
-
     async def lock_owned(self, id: int, user: str, operator: bool) -> Server | None:
         """The server ``id``, locked, if the user owns it."""
         values = {"id": id, "user": user or None, "operator": operator}

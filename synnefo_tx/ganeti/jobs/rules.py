@@ -88,13 +88,3 @@ def error_text(job: JobView) -> str:
             if details:
                 return str(details[0])[:ERROR_MAX_CHARACTERS]
     return "the job failed without a reason"
-
-
-def error_code(job: JobView) -> str:
-    """Ganeti's code of the failure (``already_exists``, ``unknown_entity``…), or nothing."""
-    for result in job.opresult:
-        if isinstance(result, list | tuple) and len(result) == 2 and isinstance(result[1], list):
-            details = result[1]
-            if len(details) > 1:
-                return str(details[1])
-    return ""
