@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
-from twisted.internet.interfaces import IReactorFDSet
+import psycopg2
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 
 from synnefo_tx.db.driver import TxConnection
+from synnefo_tx.db.pool import shield
 from synnefo_tx.settings import DatabaseSettings
 
 Connect = Callable[[], Awaitable[TxConnection]]
 
+CONNECT_SECONDS = 10.0
 ELECTION_STATEMENT_SECONDS = 4.0
 ELECTION_LOCK_SECONDS = 1.0
 
@@ -54,8 +59,22 @@ def _opener(
     session = "; ".join([*limits, further])
 
     async def connect() -> TxConnection:
-        connection = await TxConnection(reactor).connect(url)
-        await connection.execute(session, None)
-        return connection
+        connection = TxConnection(reactor)
+        opening = shield(Deferred.fromCoroutine(_open(connection, url, session)))
+        opening.addTimeout(CONNECT_SECONDS, cast(IReactorTime, reactor))
+        try:
+            return await opening
+        except BaseException as error:
+            # Nothing in the driver may be cancelled; closing ends what goes on in it.
+            connection.close()
+            if isinstance(error, TimeoutError):
+                raise psycopg2.OperationalError("PostgreSQL does not answer") from error
+            raise
 
     return connect
+
+
+async def _open(connection: TxConnection, url: str, session: str) -> TxConnection:
+    await connection.connect(url)
+    await connection.execute(session, None)
+    return connection

@@ -207,11 +207,17 @@ class TxConnection(txpostgres.Connection):
         return deferToThread(self._connection.cancel)
 
     def close(self) -> None:
-        """Close at once; a statement in flight fails with InterfaceError."""
+        """Close at once; what is in flight, the opening too, fails with InterfaceError."""
         self._release()
+        closed = Failure(psycopg2.InterfaceError("connection closed"))
         if not self.closed:
+            self.reactor.removeReader(self)
+            self.reactor.removeWriter(self)
             self._connection.close()
-        self._end(Failure(psycopg2.InterfaceError("connection closed")))
+        opening, self._pollingD = self._pollingD, None
+        if opening is not None:
+            opening.errback(closed)
+        self._end(closed)
 
     def _release(self) -> None:
         if self._socket is not None:

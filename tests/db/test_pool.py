@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 
 import psycopg2
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 
+from synnefo_tx.db import connect
 from synnefo_tx.db.driver import TxConnection
 from synnefo_tx.db.pool import CommitUnknown, DatabaseUnavailable, UniqueViolation
 from tests.support.database import DatabaseTestCase, open_database
@@ -134,6 +136,30 @@ class PoolTests(DatabaseTestCase):
             await deferLater(reactor, 0.02)
         await self.add(1, "a")
         self.assertEqual(await self.names(), ["a"])
+
+    async def test_cancelled_while_opening(self) -> None:
+        """A task that is cancelled while a connection is being opened for it leaves nothing."""
+        for turns in range(6):
+            database = open_database(self.url, connections=1)
+            task = Deferred.fromCoroutine(database.read("SELECT 1"))
+            for _ in range(turns):
+                await deferLater(reactor, 0)
+            task.cancel()
+            with self.assertRaises(CancelledError):
+                await task
+            self.assertEqual(database.open_count, 0)
+            self.assertEqual(await database.read("SELECT 1"), [(1,)])
+            await database.close()
+
+    async def test_mute_server(self) -> None:
+        """A server that takes the connection and says nothing is given up: a 503."""
+        self.patch(connect, "CONNECT_SECONDS", 0.2)
+        mute = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(mute.close)
+        database = open_database(f"postgresql://x@127.0.0.1:{mute.getsockname()[1]}/x")
+        with self.assertRaises(DatabaseUnavailable):
+            await database.read("SELECT 1")
+        self.assertEqual(database.open_count, 0)
 
     async def _hold(self) -> None:
         async with self.database.transaction("holds") as tx:
