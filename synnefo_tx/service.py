@@ -58,6 +58,7 @@ ROLES = ("api", "events", "console", "timers")
 ELECTED_ROLES = frozenset({"events", "timers"})
 BACKLOG = 1024
 SWEEP_SECONDS = 60.0
+JOURNAL_SECONDS = 3600.0
 QUOTA_SECONDS = 300.0
 GAUGES_SECONDS = 5.0
 
@@ -247,6 +248,7 @@ def timers(app: Application, clock: IReactorTime) -> list[Periodic]:
         ),
         ("quota", QUOTA_SECONDS, lambda: reconcile_quota(app)),
         ("sweeps", SWEEP_SECONDS, lambda: sweep(app)),
+        ("journal", JOURNAL_SECONDS, app.journal.keep_partitions),
     ]
     return [Periodic(name, interval, each, clock) for name, interval, each in work]
 

@@ -10,10 +10,12 @@ from synnefo_tx.application.console import ConsoleParts, build_console
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
 from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity
+from synnefo_tx.application.journal import build_journal, mount_journal
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import CHANNEL, Poller
+from synnefo_tx.journal.operations import Journal
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.seal import Sealer
@@ -35,6 +37,7 @@ class Application:
     job_waiting: JobWaiting
     broker: BrokerParts | None
     operation: OperationParts
+    journal: Journal
     site: ApiSite
 
 
@@ -61,6 +64,8 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
     site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics, edges.new_id)
     mount_operation(site, metrics, operation, edges.clock)
+    journal = build_journal(settings, database)
+    mount_journal(site, journal)
     mount_identity(site, settings, identity)
     mount_compute(site, settings, compute, console.consoles)
     return Application(
@@ -75,5 +80,6 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
         broker=broker,
         operation=operation,
+        journal=journal,
         site=site,
     )

@@ -27,6 +27,7 @@ from synnefo_tx.identity.projects.change_commands import ProjectControl, Project
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
+from synnefo_tx.journal.commands import JournalList
 
 COMMANDS: tuple[type[Command], ...] = (
     BackendAdd,
@@ -41,6 +42,7 @@ COMMANDS: tuple[type[Command], ...] = (
     ImageList,
     ImageRegister,
     IpList,
+    JournalList,
     NetworkCreate,
     NetworkList,
     NetworkRemove,

@@ -33,11 +33,13 @@ from synnefo_tx.faults import ServiceUnavailable
 
 T = TypeVar("T")
 
+ForeignKeyViolation = errors.ForeignKeyViolation
 UniqueViolation = errors.UniqueViolation
 __all__ = [
     "CommitUnknown",
     "Database",
     "DatabaseUnavailable",
+    "ForeignKeyViolation",
     "Hot",
     "Json",
     "Row",

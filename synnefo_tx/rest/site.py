@@ -32,6 +32,7 @@ from synnefo_tx.faults import (
     ServiceUnavailable,
     Unauthorized,
 )
+from synnefo_tx.journal.acting import Actor, acting
 from synnefo_tx.rest import policy
 from synnefo_tx.rest.channel import ApiFactory
 from synnefo_tx.rest.endpoint import Endpoint, Reply, endpoints_of
@@ -128,6 +129,7 @@ class ApiSite:
             self._check_room(mounted.endpoint)
             check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
             caller = await self._caller(mounted.endpoint, request)
+            acting.set(Actor(caller.user if caller else "", remote))
             policy.check(mounted.endpoint.action, caller, remote)
             call = call_of(mounted.endpoint, request, caller, remote)
             result = await mounted.method(call, **arguments)

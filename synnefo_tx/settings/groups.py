@@ -13,7 +13,7 @@ from synnefo_tx.settings.database import DatabaseSettings
 from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
-from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
 
 DEFAULT_HOME = Path("/var/lib/synnefo")
 
@@ -33,6 +33,7 @@ class Settings:
     eventd: Eventd = Factory(Eventd)
     demo: Demo = Factory(Demo)
     commands: Commands = Factory(Commands)
+    journal: Journal = Factory(Journal)
     log: Log = Factory(Log)
 
     @property

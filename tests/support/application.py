@@ -69,7 +69,7 @@ class CommandTestCase(DatabaseTestCase):
         terminal if ``interactive``."""
         stdout, stderr = io.StringIO(), io.StringIO()
         options = parser_of(COMMANDS).parse_args(argv)
-        terminal = Terminal(io.StringIO(typed).readline, lambda: interactive)
+        terminal = Terminal(io.StringIO(typed).readline, lambda: interactive, "tester")
         quiet = not options.verbosity
         out = Output(stdout, stderr, options.output_format, quiet=quiet)
         status = await execute(options, terminal, self._open, Settings(), reactor, out)

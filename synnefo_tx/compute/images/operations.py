@@ -10,6 +10,7 @@ from synnefo_tx.compute.images.rules import DISK_FORMATS, check_image
 from synnefo_tx.compute.images.store import ImageStore, list_images, list_visible
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict, ItemNotFound
+from synnefo_tx.journal.record import record
 
 
 class Images:
@@ -72,6 +73,7 @@ class Images:
         try:
             async with self._database.transaction("image-register") as tx:
                 await ImageStore(tx).insert(values)
+                await record(tx, "compute:image:register", "image", id, owner=owner, details=name)
         except UniqueViolation:
             raise Conflict(f"there is an image {id} already") from None
         return id

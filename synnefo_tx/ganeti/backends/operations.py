@@ -27,6 +27,7 @@ from synnefo_tx.ganeti.rapi import (
     TreqRapi,
 )
 from synnefo_tx.ganeti.tls import canonical_fingerprint, fetch_fingerprint, read_authorities
+from synnefo_tx.journal.record import record
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Ganeti
 
@@ -196,7 +197,10 @@ class Backends:
         }
         try:
             async with self._database.transaction("backend-add") as tx:
-                return await BackendStore(tx).insert(values)
+                id = await BackendStore(tx).insert(values)
+                name = wanted.clustername
+                await record(tx, "ganeti:backend:add", "backend", id, details=name)
+                return id
         except UniqueViolation:
             raise Conflict(f"there is a backend {wanted.clustername} already") from None
 
@@ -209,6 +213,8 @@ class Backends:
         async with self._database.transaction("backend-modify") as tx:
             await BackendStore(tx).get(id)
             await BackendStore(tx).modify(id, changes)
+            names = ", ".join(sorted(changes))
+            await record(tx, "ganeti:backend:modify", "backend", id, details=names)
             return await BackendStore(tx).get(id)
 
     async def reconfigure(self, id: int, changes: Mapping[str, Any]) -> Backend:

@@ -31,6 +31,7 @@ from synnefo_tx.identity.quota.store import (
     SELECT_UNEXPECTED,
     QuotaStore,
 )
+from synnefo_tx.journal.record import record
 
 FIX_MAX = 500
 SWEEP_MAX = 1000
@@ -186,7 +187,8 @@ class Quota:
             # In pieces: the locks of one must not stand in everybody's way.
             for begin in range(0, len(found), FIX_MAX):
                 async with self._database.transaction("quota-fix") as tx:
-                    await self.fix(tx, found[begin : begin + FIX_MAX])
+                    fixed = await self.fix(tx, found[begin : begin + FIX_MAX])
+                    await record(tx, "identity:quota:fix", "quota", details=f"{fixed} holdings")
         return found
 
 

@@ -7,7 +7,7 @@ that many guesses at once are honoured no more often than as many in a row.
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from synnefo_tx.db.pool import Database, Transaction
@@ -20,6 +20,9 @@ from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users.model import Credentials
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.identity.users.store import SELECT_CREDENTIALS, UserStore
+from synnefo_tx.journal.acting import acting
+from synnefo_tx.journal.model import DONE
+from synnefo_tx.journal.record import record
 
 TOKEN_NAME = "log-in"  # noqa: S105 (what such tokens are called)
 
@@ -58,8 +61,10 @@ class Logins:
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
                 secret = await self._succeed(tx, found.uuid, fresh, scope)
+                await _journaled(tx, found.uuid, "password")
             elif not too_many:
                 await self.failures.note(tx, attempt)
+                await _journaled(tx, found.uuid if found else "", "password", "refused")
         if too_many:
             raise self._too_many()
         if secret is None:
@@ -75,6 +80,7 @@ class Logins:
             issued = await self.tokens.issue(
                 tx, caller.user, TOKEN_NAME, parent=caller.token_id, project=project
             )
+            await _journaled(tx, caller.user, "token")
         return LoggedIn(issued.secret, await self.tokens.examine(issued.secret), not scope.unscoped)
 
     async def _find(self, name: LoginName) -> Credentials | None:
@@ -105,3 +111,18 @@ class Logins:
         return TooManyRequests(
             "Too many failed log-ins: try again later", headers={"Retry-After": str(seconds)}
         )
+
+
+async def _journaled(tx: Transaction, user: str, method: str, result: str = DONE) -> None:
+    """Write a log-in, or one that was refused; what was typed as a name may be a password."""
+    who = evolve(acting.get(), name=user if result == DONE else "")
+    await record(
+        tx,
+        "identity:token:create",
+        "user",
+        user,
+        owner=user,
+        details=method,
+        actor=who,
+        result=result,
+    )

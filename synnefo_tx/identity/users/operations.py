@@ -26,6 +26,7 @@ from synnefo_tx.identity.users.store import (
     no_such_user,
     user_from_row,
 )
+from synnefo_tx.journal.record import changed_fields, record
 
 
 @frozen
@@ -83,6 +84,7 @@ class Users:
         try:
             async with self.database.transaction("user-add") as tx:
                 await register(tx, user)
+                await record(tx, "identity:user:create", "user", user.uuid, owner=user.uuid)
         except UniqueViolation:
             raise email_taken(email) from None
         return CreatedUser(user.uuid, made_up)
@@ -150,6 +152,7 @@ class Users:
             await UserStore(tx).delete(uuid)
             if not await projects.delete_system(uuid):
                 raise Conflict("The user has things that are charged")
+            await record(tx, "identity:user:delete", "user", uuid, owner=uuid)
         return user
 
     async def renew_password(self, identifier: str) -> str:
@@ -182,6 +185,11 @@ class Users:
             await store.set_password(user.uuid, hashed)
             await self.tokens.revoke_all(tx, user.uuid)
         token = await self.tokens.renew(tx, user.uuid) if changes.renew_token else None
+        names = [changes.state or "", *changed_fields(evolve(changes, state=None))]
+        details = ", ".join(filter(None, names))
+        await record(
+            tx, "identity:user:modify", "user", user.uuid, owner=user.uuid, details=details
+        )
         return user, token
 
 
