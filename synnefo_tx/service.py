@@ -19,7 +19,6 @@ from attrs import Factory, evolve, frozen
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime
-from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from synnefo_tx import application
@@ -36,7 +35,6 @@ from synnefo_tx.demo.content import fill
 from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
-from synnefo_tx.identity.users.passwords import HashingThreads, Threads
 from synnefo_tx.rest.channel import ApiFactory, adopt
 from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.settings import Settings
@@ -52,6 +50,7 @@ from synnefo_tx.starting import (
     port_taken,
     tell,
 )
+from synnefo_tx.threads import ThreadPools, ThreadService
 from synnefo_tx.timers import ElectedTimers, Periodic
 
 ROLES = ("api", "events", "console", "timers")
@@ -89,7 +88,7 @@ class CloudService(StartingService):
         self.app: Application | None = None
         self._inherited = inherited
         self._server: OwnServer | None = None
-        self._hashing = HashingThreads(settings.identity, reactor)
+        self._threads = ThreadService(settings.threads, reactor)
         self._elections: Elections | None = None
         self._factory: ApiFactory | None = None
         self._listening: IListeningPort | None = None
@@ -127,21 +126,23 @@ class CloudService(StartingService):
         tell(f"ready {self.settings.site_url}", sys.__stdout__)
 
     async def _build(self) -> Application:
+        threads = self._threads.pools
         make_home(self.settings.home)
         if self._inherited is None and not self.settings.database.url:
-            self._server = OwnServer(self.settings.home, self._reactor)
+            self._server = OwnServer(self.settings.home, self._reactor, threads.files)
             await self._server.start()
         url = database_url(self.settings)
         database = open_pool(self._reactor, url, self.settings.database)
         if self._server is not None:
             await migrate(database)
         await require_current(database)
-        sealer = Sealer(await deferToThread(key_file, self.settings.home / KEY_FILE))
+        path = self.settings.home / KEY_FILE
+        sealer = Sealer(await threads.files.run(lambda: key_file(path)))
         if self.roles & ELECTED_ROLES:
             self._elections = elections(self._reactor, url, self.settings)
         listener = Listener(connector(self._reactor, url, self.settings.database), self._reactor)
         edges = evolve(
-            edges_of(self._reactor, self.settings, self._hashing),
+            edges_of(self._reactor, self.settings, threads),
             electorate=self._elections or Unopposed(),
             hearing=listener,
             metrics_folder=self._inherited.metrics_folder if self._inherited else None,
@@ -196,13 +197,13 @@ class CloudService(StartingService):
         if self._factory is not None:
             await self._factory.drain(self._reactor, self.settings.http.drain_limit_seconds)
         await maybeDeferred(super().stopService)
-        await maybeDeferred(self._hashing.stopService)
         if self.app is not None:
             if self.app.broker is not None:
                 await self.app.broker.refreshes.stop()
             await self.app.database.close()
         if self._server is not None:
             await self._server.stop()
+        await maybeDeferred(self._threads.stopService)
 
 
 def elections(reactor: Any, url: str, settings: Settings) -> Elections:
@@ -221,7 +222,7 @@ def broker_of(settings: Settings, reactor: Any) -> AmqpBroker | None:
         raise CannotStart(f"the broker cannot be used: {error}") from None
 
 
-def edges_of(reactor: Any, settings: Settings, hashing: Threads) -> Edges:
+def edges_of(reactor: Any, settings: Settings, threads: ThreadPools) -> Edges:
     """The world as it is, for a process that neither listens nor is elected."""
 
     def agent_for(endpoint: ClusterEndpoint) -> Any:
@@ -233,7 +234,7 @@ def edges_of(reactor: Any, settings: Settings, hashing: Threads) -> Edges:
         entropy=os.urandom,
         new_id=lambda: str(uuid.uuid4()),
         agent_for=agent_for,
-        hashing=hashing,
+        threads=threads,
         broker=broker_of(settings, reactor),
     )
 

@@ -15,7 +15,6 @@ from typing import IO, Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from synnefo_tx.db.address import verified
@@ -24,6 +23,7 @@ from synnefo_tx.db.embedded import EmbeddedError, RunningServer, Server
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.db.pool import Database, DatabaseUnavailable, PoolLimits
 from synnefo_tx.settings import DatabaseSettings, Settings, SettingsError
+from synnefo_tx.threads import Threads
 
 KEY_FILE = Path("keys") / "database.key"
 
@@ -80,9 +80,10 @@ class StartingService(MultiService):
 class OwnServer:
     """The private PostgreSQL below SYNNEFO_HOME, and the lock that makes it this process's."""
 
-    def __init__(self, home: Path, reactor: Any) -> None:
+    def __init__(self, home: Path, reactor: Any, threads: Threads) -> None:
         self._home = home
         self._reactor = reactor
+        self._threads = threads
         self._lock: IO[str] | None = None
         self._postgres: RunningServer | None = None
 
@@ -90,7 +91,7 @@ class OwnServer:
         """Start it; raises CannotStart when another process has it, or EmbeddedError."""
         self._lock = lock_home(self._home)
         server = own_server(self._home)
-        await deferToThread(server.prepare)
+        await self._threads.run(server.prepare)
         self._postgres = RunningServer(server, self._reactor)
         await self._postgres.start()
 

@@ -27,14 +27,12 @@ from twisted.internet.defer import (
     maybeDeferred,
 )
 from twisted.internet.task import LoopingCall, deferLater
-from twisted.internet.threads import deferToThread
 
 from synnefo_tx import application
 from synnefo_tx.children import BEAT_SECONDS, Child, ChildEnded, Command
 from synnefo_tx.db.migrate import migrate, require_current
 from synnefo_tx.db.pool import Database
 from synnefo_tx.demo.content import fill
-from synnefo_tx.identity.users.passwords import HashingThreads
 from synnefo_tx.rest.metrics import FOLDER_VARIABLE
 from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.service import BACKLOG, edges_of
@@ -51,6 +49,7 @@ from synnefo_tx.starting import (
     port_taken,
     tell,
 )
+from synnefo_tx.threads import ThreadService
 
 STOP_SLACK_SECONDS = 10.0
 # After a supervisor that was killed its children hold the port until they have seen it.
@@ -84,7 +83,7 @@ class Supervisor(StartingService):
         self._server: OwnServer | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._database: Database | None = None
-        self._hashing = HashingThreads(settings.identity, reactor)
+        self._threads = ThreadService(settings.threads, reactor)
         self._telling = LoopingCall(self._tell_children)
         self._telling.clock = reactor
         self._told: Any = None
@@ -99,8 +98,10 @@ class Supervisor(StartingService):
         if "console" in self.roles:
             await self._listen("console", console.host, console.port, "SYNNEFO_CONSOLE__PORT")
         self._database = await self._open_database()
-        await deferToThread(key_file, self.settings.home / KEY_FILE)
-        folder = await deferToThread(self._metrics_folder)
+        files = self._threads.pools.files
+        path = self.settings.home / KEY_FILE
+        await files.run(lambda: key_file(path))
+        folder = await files.run(self._metrics_folder)
         self.children = self._make_children(folder)
         await self._start_children()
         self._telling.start(BEAT_SECONDS)
@@ -138,7 +139,7 @@ class Supervisor(StartingService):
 
     async def _open_database(self) -> Database:
         if not self.settings.database.url:
-            self._server = OwnServer(self.settings.home, self._reactor)
+            self._server = OwnServer(self.settings.home, self._reactor, self._threads.pools.files)
             await self._server.start()
         url = database_url(self.settings)
         database = open_pool(self._reactor, url, self.settings.database)
@@ -189,8 +190,9 @@ class Supervisor(StartingService):
 
     async def _fill(self) -> None:
         assert self._database is not None
-        sealer = Sealer(await deferToThread(key_file, self.settings.home / KEY_FILE))
-        edges = edges_of(self._reactor, self.settings, self._hashing)
+        threads, path = self._threads.pools, self.settings.home / KEY_FILE
+        sealer = Sealer(await threads.files.run(lambda: key_file(path)))
+        edges = edges_of(self._reactor, self.settings, threads)
         app = application.build(self.settings, self._database, sealer, edges)
         await fill(app, self._reactor)
 
@@ -245,7 +247,7 @@ class Supervisor(StartingService):
         await DeferredList([Deferred.fromCoroutine(each.stop(limit)) for each in self.children])
         for listening in self._sockets.values():
             listening.close()
-        await maybeDeferred(self._hashing.stopService)
+        await maybeDeferred(self._threads.stopService)
         if self._database is not None:
             await self._database.close()
         if self._server is not None:

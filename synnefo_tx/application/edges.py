@@ -12,7 +12,7 @@ from synnefo_tx.db.electorate import Electorate, Unopposed
 from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.ganeti.backends.operations import AgentFor
 from synnefo_tx.ganeti.broker.interface import Broker
-from synnefo_tx.identity.users.passwords import Threads
+from synnefo_tx.threads import ThreadPools
 
 
 @frozen
@@ -26,7 +26,7 @@ class Edges:
     entropy: Callable[[int], bytes]
     new_id: Callable[[], str]
     agent_for: AgentFor
-    hashing: Threads
+    threads: ThreadPools
     electorate: Electorate = Factory(Unopposed)
     metrics_folder: Path | None = None
     hearing: Hearing = Factory(Deaf)

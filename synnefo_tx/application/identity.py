@@ -41,7 +41,7 @@ def build_identity(settings: Settings, database: Database, edges: Edges) -> Iden
     own = settings.identity
     cache = TokenCache(edges.hearing, edges.clock, own.tokens_kept_max)
     tokens = Tokens(database, own, edges.entropy, cache)
-    passwords = Passwords(edges.hashing, edges.entropy)
+    passwords = Passwords(edges.threads.passwords, edges.entropy)
     failures = LoginFailures(database, own)
     return IdentityParts(
         tokens=tokens,

@@ -20,6 +20,7 @@ from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
+from synnefo_tx.threads import ThreadPools
 
 
 @frozen
@@ -38,12 +39,13 @@ class Application:
     broker: BrokerParts | None
     operation: OperationParts
     journal: Journal
+    threads: ThreadPools
     site: ApiSite
 
 
 def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
     """Wire a process."""
-    metrics = Metrics(edges.metrics_folder)
+    metrics = Metrics(edges.metrics_folder, edges.threads.files)
     identity = build_identity(settings, database, edges)
     ganeti = build_ganeti(settings, database, sealer, edges)
     compute = build_compute(settings, database, sealer, edges, identity, ganeti)
@@ -61,7 +63,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     )
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
-    operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
+    operation = build_operation(database, metrics, poller, ganeti, broker, edges)
     site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics, edges.new_id)
     mount_operation(site, metrics, operation, edges.clock)
     journal = build_journal(settings, database)
@@ -81,5 +83,6 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         broker=broker,
         operation=operation,
         journal=journal,
+        threads=edges.threads,
         site=site,
     )

@@ -11,6 +11,7 @@ from synnefo_tx.ganeti.broker.consumer import Consumer
 from synnefo_tx.ganeti.broker.model import Outcome
 from synnefo_tx.ganeti.jobs.store import open_counts
 from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.operation.threads import ThreadGauges
 from synnefo_tx.operation.watches import Watch, watches
 from synnefo_tx.rest.metrics import Metrics
 
@@ -27,7 +28,9 @@ class Gauges:
         poller: Poller,
         backends: Backends,
         consumer: Consumer | None,
+        threads: ThreadGauges,
     ) -> None:
+        self._threads = threads
         self._database = database
         self._poller = poller
         self._backends = backends
@@ -64,6 +67,7 @@ class Gauges:
         """Set what is this process's own."""
         self._busy.set(self._database.busy_count)
         self._waiting.set(self._database.waiting_count)
+        self._threads.refresh()
         if self._consumer is not None and self._consumer.running:
             self._read_broker(self._consumer, now_seconds)
 

@@ -16,7 +16,9 @@ from synnefo_tx.settings.groups import DEFAULT_HOME, Settings, groups
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
+from synnefo_tx.settings.outbound import Outbound
 from synnefo_tx.settings.reading import SYSTEM_FILE, load
+from synnefo_tx.settings.threads import Threads
 
 __all__ = [
     "DEFAULT_HOME",
@@ -33,8 +35,10 @@ __all__ = [
     "Identity",
     "Journal",
     "Log",
+    "Outbound",
     "Settings",
     "SettingsError",
+    "Threads",
     "groups",
     "load",
     "unit_of",

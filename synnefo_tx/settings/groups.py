@@ -14,6 +14,8 @@ from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
+from synnefo_tx.settings.outbound import Outbound
+from synnefo_tx.settings.threads import Threads
 
 DEFAULT_HOME = Path("/var/lib/synnefo")
 
@@ -34,6 +36,8 @@ class Settings:
     demo: Demo = Factory(Demo)
     commands: Commands = Factory(Commands)
     journal: Journal = Factory(Journal)
+    outbound: Outbound = Factory(Outbound)
+    threads: Threads = Factory(Threads)
     log: Log = Factory(Log)
 
     @property

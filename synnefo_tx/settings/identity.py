@@ -22,7 +22,3 @@ class Identity:
         50, "Failed log-ins from one address before it must wait", unit="log-ins"
     )
     login_window_seconds: int = setting(300, "Window in which failed log-ins are counted")
-    hashing_threads: int = setting(2, "Threads that hash passwords", unit="threads")
-    hashing_waiting_max: int = setting(
-        32, "Log-ins that may wait for a hashing thread", unit="log-ins"
-    )

@@ -29,9 +29,10 @@ REPLACE_CLOCK = """
 CREATE OR REPLACE FUNCTION synnefo_now() RETURNS timestamptz LANGUAGE sql STABLE
 AS $$ SELECT to_timestamp(current_setting('simulation.now')::float8) $$
 """
+# Of a table in partitions the whole.
 TABLES = """
-SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%migrations%'
-ORDER BY tablename
+SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND NOT relispartition
+ AND relkind IN ('r', 'p') AND relname NOT LIKE '%migrations%' ORDER BY relname
 """
 SEQUENCES = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
 WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)")

@@ -23,7 +23,7 @@ from synnefo_tx.service import timers
 from tests.simulation.connection import GateConnection
 from tests.simulation.gates import NOT_YET, Gate
 from tests.simulation.messages import GateBroker
-from tests.support.accounts import InPlace
+from tests.support.accounts import IN_PLACE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -84,14 +84,16 @@ class Controller:
             entropy=entropy,
             new_id=new_id,
             agent_for=self._agent_for,
-            hashing=InPlace(),
+            threads=IN_PLACE,
             broker=self._broker if world.messages else None,
         )
         self.app = build(settings, database, Sealer(KEY), edges)
         site: Any = self.app.site.site()
         self.http = MemoryAgent(site, self.reactor)
         self._flush: Callable[[], None] = site.after_write
-        self._timers = timers(self.app, self.reactor)
+        # The world goes back to how it was; what makes tables would stay.
+        made = timers(self.app, self.reactor)
+        self._timers = [each for each in made if each.name != "journal"]
 
     def start(self) -> None:
         """Do what a process with all roles does by itself."""

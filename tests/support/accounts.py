@@ -18,6 +18,7 @@ from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.settings import Identity
+from synnefo_tx.threads import ThreadPools
 
 
 class InPlace:
@@ -25,6 +26,9 @@ class InPlace:
 
     async def run(self, function):
         return function()
+
+
+IN_PLACE = ThreadPools(InPlace(), InPlace(), InPlace(), InPlace())
 
 
 @frozen

@@ -21,7 +21,7 @@ from synnefo_tx.cli.runner import execute, parser_of
 from synnefo_tx.db.pool import Database
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
-from tests.support.accounts import InPlace
+from tests.support.accounts import IN_PLACE
 from tests.support.database import DatabaseTestCase
 
 
@@ -39,7 +39,7 @@ def build(
         entropy=secrets.token_bytes,
         new_id=lambda: str(uuid.uuid4()),
         agent_for=agent_for,
-        hashing=InPlace(),
+        threads=IN_PLACE,
     )
     return application.build(settings or Settings(), database, Sealer(bytes(32)), edges)
 
