@@ -1,7 +1,7 @@
 """The ways in which a request may say who sends it.
 
 An authenticator looks for its own kind of credential: None if the request has none of it, the
-caller if it is good; it raises Unauthorized (or Forbidden) if it is there and no good, so that a bad
+caller if it is good; it raises Unauthorized (or Forbidden) if it is there and no good. So a bad
 credential never falls back to another or to nobody.
 """
 

@@ -52,9 +52,7 @@ class HttpTestCase(DatabaseTestCase):
     async def setUp(self) -> None:
         await super().setUp()
         self.authenticate = nobody
-        self.site = ApiSite(
-            self.http, self.ways(), reactor, Metrics(), lambda: str(uuid.uuid4())
-        )
+        self.site = ApiSite(self.http, self.ways(), reactor, Metrics(), lambda: str(uuid.uuid4()))
         port = reactor.listenTCP(0, self.site.site(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"

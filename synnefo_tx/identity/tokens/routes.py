@@ -67,6 +67,8 @@ class IdentityRoutes:
         body=wire.AuthRequest,
         empty_body_allowed=True,
         cheap=True,
+        rate="login",
+        journal="",
     )
     async def authenticate(self, call: Call[wire.AuthRequest | None]) -> dict[str, Any]:
         """Show what a token stands for, and the services; without a body only these."""
@@ -93,6 +95,7 @@ class IdentityRoutes:
         ways=("none",),
         body=wire.V3AuthRequest,
         status=201,
+        rate="login",
     )
     async def create_token(self, call: Call[wire.V3AuthRequest]) -> Reply:
         """Log in with a password or a token, for a new token in X-Subject-Token."""
