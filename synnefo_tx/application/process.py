@@ -7,9 +7,10 @@ from attrs import frozen
 from synnefo_tx.application.broker import BrokerParts, build_broker
 from synnefo_tx.application.compute import ComputeParts, build_compute, mount_compute
 from synnefo_tx.application.console import ConsoleParts, build_console
+from synnefo_tx.application.doors import DoorParts, build_doors
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
-from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity
+from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
@@ -35,7 +36,12 @@ class Application:
     job_waiting: JobWaiting
     broker: BrokerParts | None
     operation: OperationParts
-    site: ApiSite
+    doors: DoorParts
+
+    @property
+    def site(self) -> ApiSite:
+        """Where all endpoints are."""
+        return self.doors.site
 
 
 def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
@@ -59,7 +65,8 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
-    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics, edges.new_id)
+    doors = build_doors(settings, database, sealer, edges, metrics, ways(identity))
+    site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
     mount_identity(site, settings, identity)
     mount_compute(site, settings, compute, console.consoles)
@@ -75,5 +82,5 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
         broker=broker,
         operation=operation,
-        site=site,
+        doors=doors,
     )
