@@ -7,9 +7,10 @@ from attrs import frozen
 from synnefo_tx.application.broker import BrokerParts, build_broker
 from synnefo_tx.application.compute import ComputeParts, build_compute, mount_compute
 from synnefo_tx.application.console import ConsoleParts, build_console
+from synnefo_tx.application.doors import DoorParts, build_doors
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
-from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity
+from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
 from synnefo_tx.application.journal import build_journal, mount_journal
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
@@ -40,7 +41,12 @@ class Application:
     operation: OperationParts
     journal: Journal
     threads: ThreadPools
-    site: ApiSite
+    doors: DoorParts
+
+    @property
+    def site(self) -> ApiSite:
+        """Where all endpoints are."""
+        return self.doors.site
 
 
 def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
@@ -64,7 +70,8 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges)
-    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics, edges.new_id)
+    doors = build_doors(settings, database, sealer, edges, metrics, ways(identity))
+    site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
     journal = build_journal(settings, database)
     mount_journal(site, journal)
@@ -84,5 +91,5 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         operation=operation,
         journal=journal,
         threads=edges.threads,
-        site=site,
+        doors=doors,
     )
