@@ -35,6 +35,7 @@ from synnefo_tx.demo.content import fill
 from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
+from synnefo_tx.mail.carriers import carrier_of
 from synnefo_tx.rest.channel import ApiFactory, adopt
 from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.settings import Settings
@@ -236,6 +237,7 @@ def edges_of(reactor: Any, settings: Settings, threads: ThreadPools) -> Edges:
         agent_for=agent_for,
         threads=threads,
         broker=broker_of(settings, reactor),
+        carrier=carrier_of(settings.home, settings.mail, reactor, threads.files),
     )
 
 
@@ -250,6 +252,7 @@ def timers(app: Application, clock: IReactorTime) -> list[Periodic]:
         ("quota", QUOTA_SECONDS, lambda: reconcile_quota(app)),
         ("sweeps", SWEEP_SECONDS, lambda: sweep(app)),
         ("journal", JOURNAL_SECONDS, app.journal.keep_partitions),
+        ("mail", app.settings.mail.interval_seconds, app.mails.deliver),
     ]
     return [Periodic(name, interval, each, clock) for name, interval, each in work]
 
@@ -276,3 +279,5 @@ async def sweep(app: Application) -> None:
     async with app.database.transaction("tokens-sweep") as tx:
         await app.identity.tokens.sweep(tx)
         await app.identity.logins.failures.sweep(tx)
+    async with app.database.transaction("mail-sweep") as tx:
+        await app.mails.sweep(tx)

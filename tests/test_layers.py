@@ -12,7 +12,9 @@ import synnefo_tx
 
 ROOT = Path(synnefo_tx.__file__).parent
 SHARED = {
+    "authorities",
     "journal",
+    "mail",
     "outbound",
     "threads",
     "units",

@@ -19,6 +19,7 @@ from synnefo_tx.identity.tokens.routes import IdentityRoutes
 from synnefo_tx.identity.users.active import ActiveUsers
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords
+from synnefo_tx.mail.operations import Mails
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import Authenticators, by_token
 from synnefo_tx.settings import Settings
@@ -37,7 +38,9 @@ class IdentityParts:
     projects: Projects
 
 
-def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
+def build_identity(
+    settings: Settings, database: Database, edges: Edges, mails: Mails
+) -> IdentityParts:
     """Users, tokens, quota."""
     own = settings.identity
     cache = TokenCache(edges.hearing, edges.clock, own.tokens_kept_max)
@@ -46,7 +49,7 @@ def build_identity(settings: Settings, database: Database, edges: Edges) -> Iden
     failures = LoginFailures(database, own)
     return IdentityParts(
         tokens=tokens,
-        users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
+        users=Users(database, passwords, tokens, edges.entropy, edges.new_id, mails),
         active=ActiveUsers(database),
         logins=Logins(database, tokens, passwords, failures),
         quota=Quota(database),

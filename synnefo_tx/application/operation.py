@@ -13,8 +13,10 @@ from synnefo_tx.application.ganeti import GanetiParts
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.broker.consumer import Consumer
 from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.mail.operations import Mails
 from synnefo_tx.operation.gauges import Gauges
 from synnefo_tx.operation.health import Health, Unwell
+from synnefo_tx.operation.mails import MailGauges
 from synnefo_tx.operation.routes import OperationRoutes
 from synnefo_tx.operation.threads import ThreadGauges
 from synnefo_tx.rest.metrics import Metrics
@@ -36,11 +38,13 @@ def build_operation(
     ganeti: GanetiParts,
     broker: BrokerParts | None,
     edges: Edges,
+    mails: Mails,
 ) -> OperationParts:
     """Health and measures."""
     consumer = None if broker is None else broker.consumer
     threads = ThreadGauges(metrics, edges.threads)
-    gauges = Gauges(metrics, database, poller, ganeti.backends, consumer, threads)
+    mail_gauges = MailGauges(metrics, mails)
+    gauges = Gauges(metrics, database, poller, ganeti.backends, consumer, threads, mail_gauges)
     clock = edges.clock
     health = Health(clock)
     health.add("database", partial(_database_health, database))

@@ -12,11 +12,13 @@ from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
 from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
 from synnefo_tx.application.journal import build_journal, mount_journal
+from synnefo_tx.application.mail import build_mail
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import CHANNEL, Poller
 from synnefo_tx.journal.operations import Journal
+from synnefo_tx.mail.operations import Mails
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.seal import Sealer
@@ -40,6 +42,7 @@ class Application:
     broker: BrokerParts | None
     operation: OperationParts
     journal: Journal
+    mails: Mails
     threads: ThreadPools
     doors: DoorParts
 
@@ -52,7 +55,8 @@ class Application:
 def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
     """Wire a process."""
     metrics = Metrics(edges.metrics_folder, edges.threads.files)
-    identity = build_identity(settings, database, edges)
+    mails = build_mail(settings, database, edges)
+    identity = build_identity(settings, database, edges, mails)
     ganeti = build_ganeti(settings, database, sealer, edges)
     compute = build_compute(settings, database, sealer, edges, identity, ganeti)
     console = build_console(settings, database, sealer, edges, identity, ganeti, compute.servers)
@@ -69,7 +73,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     )
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
-    operation = build_operation(database, metrics, poller, ganeti, broker, edges)
+    operation = build_operation(database, metrics, poller, ganeti, broker, edges, mails)
     doors = build_doors(settings, database, sealer, edges, metrics, ways(identity))
     site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
@@ -90,6 +94,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         broker=broker,
         operation=operation,
         journal=journal,
+        mails=mails,
         threads=edges.threads,
         doors=doors,
     )

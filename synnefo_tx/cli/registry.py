@@ -28,6 +28,7 @@ from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
 from synnefo_tx.journal.commands import JournalList
+from synnefo_tx.mail.commands import MailList, MailRetry
 
 COMMANDS: tuple[type[Command], ...] = (
     BackendAdd,
@@ -43,6 +44,8 @@ COMMANDS: tuple[type[Command], ...] = (
     ImageRegister,
     IpList,
     JournalList,
+    MailList,
+    MailRetry,
     NetworkCreate,
     NetworkList,
     NetworkRemove,

@@ -9,7 +9,7 @@ from attrs import frozen
 
 Kind = Literal[
     "server", "network", "port", "project", "user", "token", "resource", "backend", "flavor",
-    "volume-type", "image", "pool", "quota",
+    "volume-type", "image", "pool", "quota", "mail",
 ]  # fmt: skip
 DONE = "done"
 

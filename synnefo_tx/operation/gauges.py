@@ -11,6 +11,7 @@ from synnefo_tx.ganeti.broker.consumer import Consumer
 from synnefo_tx.ganeti.broker.model import Outcome
 from synnefo_tx.ganeti.jobs.store import open_counts
 from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.operation.mails import MailGauges
 from synnefo_tx.operation.threads import ThreadGauges
 from synnefo_tx.operation.watches import Watch, watches
 from synnefo_tx.rest.metrics import Metrics
@@ -29,8 +30,10 @@ class Gauges:
         backends: Backends,
         consumer: Consumer | None,
         threads: ThreadGauges,
+        mails: MailGauges,
     ) -> None:
         self._threads = threads
+        self._mails = mails
         self._database = database
         self._poller = poller
         self._backends = backends
@@ -103,6 +106,7 @@ class Gauges:
         for task, seconds in await oldest_tasks(self._database):
             self._tasks.set(seconds, task)
         await self._read_leaders(now_seconds)
+        await self._mails.read()
 
     async def watches(self, now_seconds: float) -> list[Watch]:
         """How the watch of each cluster goes."""

@@ -15,6 +15,7 @@ from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.groups import DEFAULT_HOME, Settings, groups
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
+from synnefo_tx.settings.mail import MailSettings
 from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
 from synnefo_tx.settings.outbound import Outbound
 from synnefo_tx.settings.reading import SYSTEM_FILE, load
@@ -35,6 +36,7 @@ __all__ = [
     "Identity",
     "Journal",
     "Log",
+    "MailSettings",
     "Outbound",
     "Settings",
     "SettingsError",

@@ -13,6 +13,7 @@ from synnefo_tx.settings.database import DatabaseSettings
 from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
+from synnefo_tx.settings.mail import MailSettings
 from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
 from synnefo_tx.settings.outbound import Outbound
 from synnefo_tx.settings.threads import Threads
@@ -36,6 +37,7 @@ class Settings:
     demo: Demo = Factory(Demo)
     commands: Commands = Factory(Commands)
     journal: Journal = Factory(Journal)
+    mail: MailSettings = Factory(MailSettings)
     outbound: Outbound = Factory(Outbound)
     threads: Threads = Factory(Threads)
     log: Log = Factory(Log)

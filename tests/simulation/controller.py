@@ -91,9 +91,10 @@ class Controller:
         site: Any = self.app.site.site()
         self.http = MemoryAgent(site, self.reactor)
         self._flush: Callable[[], None] = site.after_write
-        # The world goes back to how it was; what makes tables would stay.
+        # The world goes back to how it was, and tables that are made would stay; mails have no
+        # part in it.
         made = timers(self.app, self.reactor)
-        self._timers = [each for each in made if each.name != "journal"]
+        self._timers = [each for each in made if each.name not in ("journal", "mail")]
 
     def start(self) -> None:
         """Do what a process with all roles does by itself."""

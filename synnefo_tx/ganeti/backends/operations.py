@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IAgent
 
+from synnefo_tx.authorities import read_authorities
 from synnefo_tx.db.pool import Database, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, ServiceUnavailable
 from synnefo_tx.ganeti.backends import rules
@@ -26,7 +27,7 @@ from synnefo_tx.ganeti.rapi import (
     RapiRefused,
     TreqRapi,
 )
-from synnefo_tx.ganeti.tls import canonical_fingerprint, fetch_fingerprint, read_authorities
+from synnefo_tx.ganeti.tls import canonical_fingerprint, fetch_fingerprint
 from synnefo_tx.journal.record import record
 from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Ganeti

@@ -27,6 +27,8 @@ from synnefo_tx.identity.users.store import (
     user_from_row,
 )
 from synnefo_tx.journal.record import changed_fields, record
+from synnefo_tx.mail.model import Recipient
+from synnefo_tx.mail.operations import Mails
 
 
 @frozen
@@ -47,6 +49,7 @@ class Users:
     tokens: Tokens
     entropy: Entropy
     new_id: Callable[[], str]
+    mails: Mails
 
     async def add(
         self,
@@ -185,6 +188,9 @@ class Users:
             await store.set_password(user.uuid, hashed)
             await self.tokens.revoke_all(tx, user.uuid)
         token = await self.tokens.renew(tx, user.uuid) if changes.renew_token else None
+        if changes.state == "accept":
+            to = Recipient(user.email, user.realname)
+            await self.mails.queue(tx, to, "welcome", {"name": user.realname})
         names = [changes.state or "", *changed_fields(evolve(changes, state=None))]
         details = ", ".join(filter(None, names))
         await record(
