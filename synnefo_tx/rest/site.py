@@ -38,6 +38,7 @@ from synnefo_tx.rest.channel import ApiFactory
 from synnefo_tx.rest.endpoint import Call, Endpoint, Reply, endpoints_of
 from synnefo_tx.rest.kept import REPLAYED_HEADER, Claim, KeptReplies, Replay
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.rates import RateLimits
 from synnefo_tx.rest.reply import begin, render, render_fault, unexpected
 from synnefo_tx.rest.request import (
     LimitedRequest,
@@ -78,6 +79,7 @@ class ApiSite:
         metrics: Metrics,
         new_id: Callable[[], str],
         kept: KeptReplies,
+        rates: RateLimits,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -86,6 +88,7 @@ class ApiSite:
         self._clock = clock
         self._new_id = new_id
         self._kept = kept
+        self._rates = rates
         self._app = Klein()
         self._roots: list[str] = []
         self._app.handle_errors(HTTPException)(self._unrouted)
@@ -156,7 +159,10 @@ class ApiSite:
         try:
             self._check_room(mounted.endpoint)
             check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
+            self._rates.check_address(mounted.endpoint.rate, remote)
             caller = await identify(mounted.endpoint, request, self._authenticators)
+            if caller is not None:
+                self._rates.check_caller(mounted.endpoint.rate, caller)
             policy.check(mounted.endpoint.action, caller, remote)
             call = call_of(mounted.endpoint, request, caller, remote, self._kept)
             if call.claim_or_none is None:

@@ -14,6 +14,7 @@ from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.rates import Rates
 
 DEFAULT_HOME = Path("/var/lib/synnefo")
 
@@ -24,6 +25,7 @@ class Settings:
 
     home: Path = DEFAULT_HOME
     http: Http = Factory(Http)
+    rates: Rates = Factory(Rates)
     console: Console = Factory(Console)
     database: DatabaseSettings = Factory(DatabaseSettings)
     identity: Identity = Factory(Identity)
