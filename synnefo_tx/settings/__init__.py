@@ -18,6 +18,7 @@ from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.mail import MailSettings
 from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
 from synnefo_tx.settings.outbound import Outbound
+from synnefo_tx.settings.rates import Rates
 from synnefo_tx.settings.reading import SYSTEM_FILE, load
 from synnefo_tx.settings.threads import Threads
 
@@ -38,6 +39,7 @@ __all__ = [
     "Log",
     "MailSettings",
     "Outbound",
+    "Rates",
     "Settings",
     "SettingsError",
     "Threads",

@@ -16,6 +16,7 @@ from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.mail import MailSettings
 from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
 from synnefo_tx.settings.outbound import Outbound
+from synnefo_tx.settings.rates import Rates
 from synnefo_tx.settings.threads import Threads
 
 DEFAULT_HOME = Path("/var/lib/synnefo")
@@ -27,6 +28,7 @@ class Settings:
 
     home: Path = DEFAULT_HOME
     http: Http = Factory(Http)
+    rates: Rates = Factory(Rates)
     console: Console = Factory(Console)
     database: DatabaseSettings = Factory(DatabaseSettings)
     identity: Identity = Factory(Identity)
