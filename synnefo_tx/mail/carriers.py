@@ -93,7 +93,6 @@ class SmtpCarrier:
             BytesIO(message),
             sent,
             retries=0,
-            timeout=own.total_limit_seconds,
             contextFactory=tls,
             requireAuthentication=bool(own.smtp_user),
             requireTransportSecurity=not own.plain_allowed,
