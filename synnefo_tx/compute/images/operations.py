@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from synnefo_tx.compute.images.model import Image
+from synnefo_tx.compute.images.model import BytesElsewhere, Image, SignedUrl
 from synnefo_tx.compute.images.rules import DISK_FORMATS, check_image
 from synnefo_tx.compute.images.store import ImageStore, list_images, list_visible
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
@@ -31,10 +31,14 @@ class Images:
             raise ItemNotFound("Image not found.")
         return image
 
-    async def show(self, id: str, user: str) -> Image:
+    async def find(self, id: str, user: str) -> Image:
         """As ``get_readable``, on its own."""
         async with self._database.transaction("image-show") as tx:
             return await self.get_readable(tx, id, user)
+
+    async def sign(self, image: Image, life_seconds: float) -> SignedUrl:
+        """Raises BytesElsewhere: the table knows where bytes are, and has none."""
+        raise BytesElsewhere(image)
 
     async def list_all(self) -> list[Image]:
         """Every image, deleted ones too."""

@@ -6,14 +6,14 @@ from typing import Any
 
 from synnefo_tx.compute import xml
 from synnefo_tx.compute.images import wire
-from synnefo_tx.compute.images.operations import Images
+from synnefo_tx.compute.images.model import ImageSource
 from synnefo_tx.rest.endpoint import Call, endpoint
 
 
 class ImageRoutes:
     """``/compute/v2.0/images``."""
 
-    def __init__(self, images: Images, base_url: str) -> None:
+    def __init__(self, images: ImageSource, base_url: str) -> None:
         self._images = images
         self._base_url = base_url
 
@@ -32,5 +32,5 @@ class ImageRoutes:
     @endpoint("GET", "/images/<image_id>", action="compute:image:show", xml=xml.image)
     async def show(self, call: Call[None], image_id: str) -> dict[str, Any]:
         """Show one image."""
-        found = await self._images.show(image_id, call.caller.user)
+        found = await self._images.find(image_id, call.caller.user)
         return {"image": wire.detail(found, self._base_url)}
