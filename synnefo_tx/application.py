@@ -52,17 +52,17 @@ from synnefo_tx.ganeti.jobs.operations import Jobs
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import CHANNEL, Poller
 from synnefo_tx.ganeti.soon import Soon
+from synnefo_tx.identity.access.cache import AccessCache
+from synnefo_tx.identity.access.changes import AccessChanges
 from synnefo_tx.identity.catalog.model import Catalog
 from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
-from synnefo_tx.identity.tokens.cache import TokenCache
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.tokens.routes import IdentityRoutes
-from synnefo_tx.identity.users.active import ActiveUsers
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords, Threads
 from synnefo_tx.operation.gauges import Gauges
@@ -102,7 +102,7 @@ class IdentityParts:
 
     tokens: Tokens
     users: Users
-    active: ActiveUsers
+    access: AccessChanges
     logins: Logins
     quota: Quota
     resources: Resources
@@ -225,14 +225,15 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
 def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
     """Users, tokens, quota."""
     own = settings.identity
-    cache = TokenCache(edges.hearing, edges.clock, own.tokens_kept_max)
+    access = AccessChanges(database, own, edges.hearing, edges.clock)
+    cache = AccessCache(access, edges.clock, own.tokens_kept_max)
     tokens = Tokens(database, own, edges.entropy, cache)
     passwords = Passwords(edges.hashing, edges.entropy)
     failures = LoginFailures(database, own)
     return IdentityParts(
         tokens=tokens,
         users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
-        active=ActiveUsers(database),
+        access=access,
         logins=Logins(database, tokens, passwords, failures),
         quota=Quota(database),
         resources=Resources(database),
@@ -304,7 +305,7 @@ def build_console(
     tickets = Tickets(sealer, edges.entropy, own.ticket_seconds)
     places = Places(own.sessions_per_user_max, own.sessions_per_server_max)
     consoles = ServerConsoles(
-        database, servers, ganeti.backends, tickets, places, identity.active, edges.clock, settings
+        database, servers, ganeti.backends, tickets, places, identity.access, edges.clock, settings
     )
     return ConsoleParts(tickets, places, consoles)
 
