@@ -113,7 +113,10 @@ class CloudService(StartingService):
         if self._inherited is not None:
             clock = self._reactor
             refresh = Periodic(
-                "gauges", GAUGES_SECONDS, lambda: app.gauges.refresh(clock.seconds()), clock
+                "gauges",
+                GAUGES_SECONDS,
+                lambda: app.operation.gauges.refresh(clock.seconds()),
+                clock,
             )
             refresh.setServiceParent(self)
             self._inherited.ready(app)
@@ -260,7 +263,7 @@ async def reconcile_quota(app: Application) -> int:
 async def sweep(app: Application) -> None:
     """Remove what is past its time."""
     await app.compute.parameters.sweep()
-    await app.misses.sweep()
+    await app.compute.misses.sweep()
     async with app.database.transaction("tickets-sweep") as tx:
         await app.console.tickets.sweep(tx)
         await app.console.places.sweep(tx)

@@ -126,7 +126,7 @@ class Worker(MultiService):
         super().startService()
 
     def _ready(self, app: Application) -> None:
-        app.health.add("processes", self._peers.health)
+        app.operation.health.add("processes", self._peers.health)
         self._peers.show(app.metrics)
         self._say(READY)
         self._beating.start(BEAT_SECONDS, now=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_type_hints
 
+from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx import settings
@@ -32,6 +34,24 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual((loaded.http.port, loaded.console.port), (8080, 8443))
         self.assertEqual(loaded.site_url, "http://127.0.0.1:8080")
         self.assertEqual(loaded.console_url, "wss://127.0.0.1:8443/console")
+
+    def test_units(self) -> None:
+        """Every number has a unit: in its name, or beside it."""
+        unitless = [
+            f"{name}.{each.name}"
+            for name, group in settings.groups().items()
+            for each in fields(group)
+            if get_type_hints(group)[each.name] in (int, float, tuple[int, ...])
+            and not settings.unit_of(each)
+        ]
+        self.assertEqual(unitless, [])
+
+    def test_originals(self) -> None:
+        """Names in the original are those of its settings modules."""
+        for group in settings.groups().values():
+            for each in fields(group):
+                for name in filter(None, each.metadata["original"].split(", ")):
+                    self.assertRegex(name, r"^[A-Z][A-Z0-9_]+$")
 
     def test_precedence(self) -> None:
         """A variable beats the file, the file beats the default."""

@@ -11,7 +11,7 @@ from attrs import fields
 from synnefo_tx.cli.command import Command
 from synnefo_tx.cli.listing import ListCommand
 from synnefo_tx.cli.registry import COMMANDS
-from synnefo_tx.settings import groups
+from synnefo_tx.settings import groups, unit_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -29,14 +29,15 @@ def settings_reference() -> str:
             "",
             f"## {name}",
             "",
-            "| field | default | meaning | in the original |",
-            "|---|---|---|---|",
+            "| field | default | unit | meaning | in the original |",
+            "|---|---|---|---|---|",
         ]
         for each in fields(group):
             default = each.default
             shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
             help = each.metadata["help"]
-            lines.append(f"| `{each.name}` | `{shown}` | {help} | {each.metadata['original']} |")
+            unit, original = unit_of(each), each.metadata["original"]
+            lines.append(f"| `{each.name}` | `{shown}` | {unit} | {help} | {original} |")
     return "\n".join(lines) + "\n"
 
 

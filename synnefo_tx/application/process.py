@@ -1,0 +1,79 @@
+"""One process, wired."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from synnefo_tx.application.broker import BrokerParts, build_broker
+from synnefo_tx.application.compute import ComputeParts, build_compute, mount_compute
+from synnefo_tx.application.console import ConsoleParts, build_console
+from synnefo_tx.application.edges import Edges
+from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
+from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity
+from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
+from synnefo_tx.db.pool import Database
+from synnefo_tx.ganeti.jobs.waiting import JobWaiting
+from synnefo_tx.ganeti.poller import CHANNEL, Poller
+from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.site import ApiSite
+from synnefo_tx.seal import Sealer
+from synnefo_tx.settings import Settings
+
+
+@frozen
+class Application:
+    """Everything of one process, wired; nothing is started."""
+
+    settings: Settings
+    database: Database
+    metrics: Metrics
+    identity: IdentityParts
+    ganeti: GanetiParts
+    compute: ComputeParts
+    console: ConsoleParts
+    poller: Poller
+    job_waiting: JobWaiting
+    broker: BrokerParts | None
+    operation: OperationParts
+    site: ApiSite
+
+
+def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
+    """Wire a process."""
+    metrics = Metrics(edges.metrics_folder)
+    identity = build_identity(settings, database, edges)
+    ganeti = build_ganeti(settings, database, sealer, edges)
+    compute = build_compute(settings, database, sealer, edges, identity, ganeti)
+    console = build_console(settings, database, sealer, edges, identity, ganeti, compute.servers)
+    ganeti.jobs.subscribe("server", compute.events)
+    ganeti.jobs.subscribe("network", compute.network_events)
+    poller = Poller(
+        database,
+        ganeti.backends,
+        ganeti.jobs,
+        compute.reconciliation.follow,
+        edges.clock,
+        settings.ganeti,
+        edges.electorate,
+    )
+    edges.hearing.subscribe(CHANNEL, poller.heard)
+    broker = build_broker(settings, database, edges, ganeti, compute, poller)
+    operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
+    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics, edges.new_id)
+    mount_operation(site, metrics, operation, edges.clock)
+    mount_identity(site, settings, identity)
+    mount_compute(site, settings, compute, console.consoles)
+    return Application(
+        settings=settings,
+        database=database,
+        metrics=metrics,
+        identity=identity,
+        ganeti=ganeti,
+        compute=compute,
+        console=console,
+        poller=poller,
+        job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
+        broker=broker,
+        operation=operation,
+        site=site,
+    )
