@@ -26,9 +26,7 @@ class Identity:
     session_idle_seconds: int = setting(
         12 * 3600, "Time without a request after which a browser must sign in again"
     )
-    session_seconds: int = setting(
-        7 * 86400, "Longest time between two sign-ins of a browser",
-        original="SESSION_COOKIE_AGE")  # fmt: skip
+    session_seconds: int = setting(7 * 86400, "Longest time between two sign-ins of a browser")
     staff_idle_seconds: int = setting(3600, "session_idle_seconds of administrators and helpdesk")
     staff_session_seconds: int = setting(
         12 * 3600, "session_seconds of administrators and helpdesk"
