@@ -20,6 +20,7 @@ from synnefo_tx.identity.tokens.routes import IdentityRoutes
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.rest.site import ApiSite
+from synnefo_tx.rest.ways import Authenticators, by_token
 from synnefo_tx.settings import Settings
 
 
@@ -53,6 +54,11 @@ def build_identity(settings: Settings, database: Database, edges: Edges) -> Iden
         resources=Resources(database),
         projects=Projects(database),
     )
+
+
+def ways(identity: IdentityParts) -> Authenticators:
+    """How requests say who sends them."""
+    return {"token": by_token(identity.tokens.authenticate)}
 
 
 def mount_identity(site: ApiSite, settings: Settings, identity: IdentityParts) -> None:

@@ -30,7 +30,6 @@ from synnefo_tx.faults import (
     ItemNotFound,
     NotAllowed,
     ServiceUnavailable,
-    Unauthorized,
 )
 from synnefo_tx.rest import policy
 from synnefo_tx.rest.channel import ApiFactory
@@ -44,9 +43,9 @@ from synnefo_tx.rest.request import (
     client_address,
     peer_of,
 )
+from synnefo_tx.rest.ways import Authenticators, identify, missing_ways
 from synnefo_tx.settings import Http
 
-Authenticate = Callable[[str], Awaitable[Caller]]
 Method = Callable[..., Awaitable[Any]]
 
 
@@ -71,7 +70,7 @@ class ApiSite:
     def __init__(
         self,
         settings: Http,
-        authenticate: Authenticate,
+        authenticators: Authenticators,
         clock: IReactorTime,
         metrics: Metrics,
         new_id: Callable[[], str],
@@ -79,7 +78,7 @@ class ApiSite:
         self.settings = settings
         self.metrics = metrics
         self.mounted: list[Mounted] = []
-        self._authenticate = authenticate
+        self._authenticators = authenticators
         self._clock = clock
         self._new_id = new_id
         self._app = Klein()
@@ -96,6 +95,9 @@ class ApiSite:
                 self._add(Mounted(record, prefix + record.path, method))
 
     def _add(self, mounted: Mounted) -> None:
+        if missing := missing_ways(mounted.endpoint, self._authenticators):
+            raise ValueError(f"{mounted.name}: nobody checks {', '.join(missing)}")
+
         def serve(request: Request, **arguments: str) -> Deferred[bytes]:
             return Deferred.fromCoroutine(self._serve(mounted, request, arguments))
 
@@ -127,7 +129,7 @@ class ApiSite:
         try:
             self._check_room(mounted.endpoint)
             check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
-            caller = await self._caller(mounted.endpoint, request)
+            caller = await identify(mounted.endpoint, request, self._authenticators)
             policy.check(mounted.endpoint.action, caller, remote)
             call = call_of(mounted.endpoint, request, caller, remote)
             result = await mounted.method(call, **arguments)
@@ -151,16 +153,6 @@ class ApiSite:
         """Refuse what would only wait: who is told so at once may come back in better times."""
         if self._serving > self.settings.requests_max and not endpoint.cheap:
             raise ServiceUnavailable("Too many requests at once. Try again later.")
-
-    async def _caller(self, endpoint: Endpoint, request: Request) -> Caller | None:
-        if endpoint.authentication == "none":
-            return None
-        token = request.getHeader("X-Auth-Token")
-        if not token:
-            if endpoint.authentication == "optional":
-                return None
-            raise Unauthorized("Access denied")
-        return await self._authenticate(token)
 
     def _follow_delivery(self, request: Request, delivered: Callable[[], Awaitable[None]]) -> None:
         async def follow() -> None:

@@ -16,7 +16,8 @@ from twisted.web.http_headers import Headers
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.rest.metrics import Metrics
-from synnefo_tx.rest.site import ApiSite, Authenticate
+from synnefo_tx.rest.site import ApiSite
+from synnefo_tx.rest.ways import Authenticators, by_token
 from synnefo_tx.settings import Http
 from tests.support.database import DatabaseTestCase
 
@@ -50,16 +51,15 @@ class HttpTestCase(DatabaseTestCase):
 
     async def setUp(self) -> None:
         await super().setUp()
-        self.authenticate: Authenticate = nobody
-        self.site = ApiSite(
-            self.http, self._authenticate, reactor, Metrics(), lambda: str(uuid.uuid4())
-        )
+        self.authenticate = nobody
+        self.site = ApiSite(self.http, self.ways(), reactor, Metrics(), lambda: str(uuid.uuid4()))
         port = reactor.listenTCP(0, self.site.site(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"
 
-    def _authenticate(self, token: str):
-        return self.authenticate(token)
+    def ways(self) -> Authenticators:
+        """How the site's requests say who sends them."""
+        return {"token": by_token(lambda token: self.authenticate(token))}
 
     async def request(
         self,

@@ -71,7 +71,14 @@ class ServerRoutes:
             return wire.listing(await self._pages.details(call.caller))
         return wire.listing(await self._pages.changed(call.caller, since.moment))
 
-    @endpoint("POST", "/servers", action="compute:server:create", body=CreateServer, status=202)
+    @endpoint(
+        "POST",
+        "/servers",
+        action="compute:server:create",
+        body=CreateServer,
+        status=202,
+        rate="create",
+    )
     async def create(self, call: Call[CreateServer]) -> bytes:
         """Start building a server; the reply carries its administrator password."""
         created = await self._servers.create(call.caller, wire.draft(call.body, self._settings))
