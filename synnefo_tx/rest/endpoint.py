@@ -15,6 +15,7 @@ from attrs import Factory, field, frozen
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.rest import policy
+from synnefo_tx.rest.pieces import BodyPieces, NoPieces
 
 B = TypeVar("B")
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
@@ -109,6 +110,12 @@ class Call(Generic[B]):
     remote: str = ""
     query: Mapping[str, str] = Factory(dict)
     caller_or_none: Caller | None = None
+    pieces_or_none: BodyPieces | None = field(default=None, repr=False)
+
+    @property
+    def pieces(self) -> BodyPieces | NoPieces:
+        """The body in pieces, where the endpoint says that it is handed on; empty without one."""
+        return self.pieces_or_none or NoPieces()
 
     @property
     def caller(self) -> Caller:

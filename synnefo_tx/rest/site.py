@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from attrs import frozen
 from klein import Klein
@@ -22,6 +23,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import (
@@ -86,6 +88,8 @@ class ApiSite:
         self._app.handle_errors(HTTPException)(self._unrouted)
         self._serving = 0
         self._fixed: dict[tuple[bytes, bytes], Mounted] = {}
+        self._streaming: dict[str, int] = {}
+        self._streamed = Map(strict_slashes=False)
 
     def mount(self, prefix: str, *routes: object) -> None:
         """Serve the endpoints of ``routes`` below ``prefix``."""
@@ -98,7 +102,7 @@ class ApiSite:
         if missing := missing_ways(mounted.endpoint, self._authenticators):
             raise ValueError(f"{mounted.name}: nobody checks {', '.join(missing)}")
 
-        def serve(request: Request, **arguments: str) -> Deferred[bytes]:
+        def serve(request: LimitedRequest, **arguments: str) -> Deferred[bytes]:
             return Deferred.fromCoroutine(self._serve(mounted, request, arguments))
 
         route = self._app.route(
@@ -109,6 +113,11 @@ class ApiSite:
         )
         route(serve)
         self.mounted.append(mounted)
+        if mounted.endpoint.streamed_max_bytes is not None:
+            self._streaming[mounted.name] = mounted.endpoint.streamed_max_bytes
+            self._streamed.add(
+                Rule(mounted.path, methods=[mounted.endpoint.method], endpoint=mounted.name)
+            )
         if "<" not in mounted.path:
             self._fixed[mounted.endpoint.method.encode(), mounted.path.encode()] = mounted
 
@@ -118,9 +127,24 @@ class ApiSite:
         return ApiFactory(root, requestFactory=self._request, reactor=self._clock)
 
     def _request(self, channel: HTTPChannel, queued: object = None) -> LimitedRequest:
-        return LimitedRequest(channel, self.settings.body_max_bytes)
+        return LimitedRequest(
+            channel, self._clock, self.settings.body_max_bytes, self._streamed_max_bytes
+        )
 
-    async def _serve(self, mounted: Mounted, request: Request, arguments: dict[str, str]) -> bytes:
+    def _streamed_max_bytes(self, method: bytes, uri: bytes) -> int | None:
+        """The largest body of a request that is handed on in pieces, None if it is collected."""
+        if not self._streaming:
+            return None
+        path = unquote_to_bytes(uri.partition(b"?")[0]).decode("utf-8", "replace")
+        try:
+            found, _ = self._streamed.bind("").match(path, method.decode("ascii"))
+        except HTTPException:
+            return None
+        return self._streaming[found]
+
+    async def _serve(
+        self, mounted: Mounted, request: LimitedRequest, arguments: dict[str, str]
+    ) -> bytes:
         started = time.monotonic()
         begin(request, self._new_id())
         remote = client_address(request, self.settings.trusted_proxies)
@@ -146,6 +170,7 @@ class ApiSite:
             body = render_fault(request, unexpected())
         finally:
             self._serving -= 1
+            request.stop_reading()
         self._account(mounted.name, request, caller, remote, time.monotonic() - started)
         return body
 
@@ -209,7 +234,7 @@ class _FixedPaths(Resource):
     def __init__(
         self,
         fixed: Mapping[tuple[bytes, bytes], Mounted],
-        serve: Callable[[Mounted, Request, dict[str, str]], Awaitable[bytes]],
+        serve: Callable[[Mounted, LimitedRequest, dict[str, str]], Awaitable[bytes]],
         klein: KleinResource,
     ) -> None:
         super().__init__()
