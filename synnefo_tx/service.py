@@ -271,4 +271,5 @@ async def sweep(app: Application) -> None:
         await app.identity.quota.sweep(tx)
     async with app.database.transaction("tokens-sweep") as tx:
         await app.identity.tokens.sweep(tx)
+        await app.identity.sessions.sweep(tx)
         await app.identity.logins.failures.sweep(tx)

@@ -26,6 +26,7 @@ from synnefo_tx.ganeti.broker.commands import QueueInspect, QueueRetry
 from synnefo_tx.identity.projects.change_commands import ProjectControl, ProjectModify
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
+from synnefo_tx.identity.sessions.commands import SessionEnd, SessionList
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
 
 COMMANDS: tuple[type[Command], ...] = (
@@ -66,6 +67,8 @@ COMMANDS: tuple[type[Command], ...] = (
     ServerModify,
     ServerRemove,
     ServerShow,
+    SessionEnd,
+    SessionList,
     SubnetInspect,
     SubnetList,
     UserAdd,

@@ -210,6 +210,7 @@ def call_of(
         remote=remote,
         query=query,
         caller_or_none=caller,
+        header=request.getHeader,
         pieces_or_none=request.pieces,
     )
 
