@@ -10,13 +10,15 @@ from synnefo_tx.application.console import ConsoleParts, build_console
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
 from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
+from synnefo_tx.application.keyring import build_rotation
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import CHANNEL, Poller
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import Rotation
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 
 
@@ -35,16 +37,17 @@ class Application:
     job_waiting: JobWaiting
     broker: BrokerParts | None
     operation: OperationParts
+    rotation: Rotation
     site: ApiSite
 
 
-def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
+def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges) -> Application:
     """Wire a process."""
     metrics = Metrics(edges.metrics_folder)
     identity = build_identity(settings, database, edges)
-    ganeti = build_ganeti(settings, database, sealer, edges)
-    compute = build_compute(settings, database, sealer, edges, identity, ganeti)
-    console = build_console(settings, database, sealer, edges, identity, ganeti, compute.servers)
+    ganeti = build_ganeti(settings, database, keyring, edges)
+    compute = build_compute(settings, database, keyring, edges, identity, ganeti)
+    console = build_console(settings, database, keyring, edges, identity, ganeti, compute.servers)
     ganeti.jobs.subscribe("server", compute.events)
     ganeti.jobs.subscribe("network", compute.network_events)
     poller = Poller(
@@ -75,5 +78,6 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
         broker=broker,
         operation=operation,
+        rotation=build_rotation(database, keyring, edges),
         site=site,
     )

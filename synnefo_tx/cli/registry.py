@@ -28,6 +28,7 @@ from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
 from synnefo_tx.identity.sessions.commands import SessionEnd, SessionList
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
+from synnefo_tx.keyring.commands import SecretList, SecretRotate
 
 COMMANDS: tuple[type[Command], ...] = (
     BackendAdd,
@@ -61,6 +62,8 @@ COMMANDS: tuple[type[Command], ...] = (
     ReconcileServers,
     ResourceList,
     ResourceModify,
+    SecretList,
+    SecretRotate,
     ServerCreate,
     ServerInspect,
     ServerList,
