@@ -7,6 +7,7 @@ from attrs import frozen
 from synnefo_tx.application.broker import BrokerParts, build_broker
 from synnefo_tx.application.compute import ComputeParts, build_compute, mount_compute
 from synnefo_tx.application.console import ConsoleParts, build_console
+from synnefo_tx.application.doors import DoorParts, build_doors
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
 from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
@@ -38,7 +39,12 @@ class Application:
     broker: BrokerParts | None
     operation: OperationParts
     rotation: Rotation
-    site: ApiSite
+    doors: DoorParts
+
+    @property
+    def site(self) -> ApiSite:
+        """Where all endpoints are."""
+        return self.doors.site
 
 
 def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges) -> Application:
@@ -62,7 +68,9 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
-    site = ApiSite(settings.http, ways(settings, identity), edges.clock, metrics, edges.new_id)
+    known = ways(settings, identity)
+    doors = build_doors(settings, database, keyring, edges, metrics, known)
+    site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
     mount_identity(site, settings, identity)
     mount_compute(site, settings, compute, console.consoles)
@@ -79,5 +87,5 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
         broker=broker,
         operation=operation,
         rotation=build_rotation(database, keyring, edges),
-        site=site,
+        doors=doors,
     )

@@ -131,4 +131,4 @@ def purpose_of(ticket_hash: bytes) -> str:
     return f"{PURPOSE} {ticket_hash.hex()}"
 
 
-SEALED = SealedColumn("console_tickets", "ticket_hash", "password_sealed", purpose_of)
+SEALED = SealedColumn("console_tickets", ("ticket_hash",), "password_sealed", purpose_of)

@@ -26,7 +26,7 @@ from synnefo_tx.db.listener import SILENCE_SECONDS
 from synnefo_tx.db.pool import Database
 from synnefo_tx.db.quiet import wait_until_ended
 from synnefo_tx.faults import Conflict
-from synnefo_tx.keyring.model import DATABASE, Key, KeyringError
+from synnefo_tx.keyring.model import DATABASE, Key
 from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.keyring.sealing import SealBroken, name_prefix, prefix_of
 
@@ -40,12 +40,13 @@ Tell = Callable[[int, int], None]
 
 @frozen
 class SealedColumn:
-    """A column of sealed values: its table, the table's key, and the purpose by that key."""
+    """A column of sealed values: its table, the columns of the table's key, and the purpose by
+    that key. Null is no value."""
 
     table: str
-    key: str
+    key: tuple[str, ...]
     column: str
-    purpose: Callable[[Any], str]
+    purpose: Callable[..., str]
 
     @property
     def count(self) -> str:
@@ -53,25 +54,26 @@ class SealedColumn:
         return f"""
             SELECT CASE WHEN substring({self.column} for %(name_bytes)s) = %(name)s
              THEN substring({self.column} for %(prefix_bytes)s) ELSE ''::bytea END, count(*)
-            FROM {self.table} GROUP BY 1
+            FROM {self.table} WHERE {self.column} IS NOT NULL GROUP BY 1
         """  # noqa: S608 (names of our own tables)
 
-    @property
-    def select(self) -> str:
-        """SQL: the next values that are not sealed with a key."""
+    def select(self, after: bool) -> str:
+        """SQL: the next values that are not sealed with a key, the first or those ``after``."""
+        names = ", ".join(self.key)
+        last = ", ".join(f"%({name})s" for name in self.key)
         return f"""
-            SELECT {self.key}, {self.column} FROM {self.table}
+            SELECT {names}, {self.column} FROM {self.table}
             WHERE substring({self.column} for %(prefix_bytes)s) <> %(prefix)s
-            AND (%(last)s IS NULL OR {self.key} > %(last)s)
-            ORDER BY {self.key} LIMIT %(limit)s
+            {f"AND ({names}) > ({last})" if after else ""} ORDER BY {names} LIMIT %(limit)s
         """  # noqa: S608 (names of our own tables)
 
     @property
     def update(self) -> str:
         """SQL: another value for one that was not changed meanwhile."""
+        same = " AND ".join(f"{name} = %({name})s" for name in self.key)
         return f"""
             UPDATE {self.table} SET {self.column} = %(new)s
-            WHERE {self.key} = %(key)s AND {self.column} = %(old)s
+            WHERE {same} AND {self.column} = %(old)s
         """  # noqa: S608 (names of our own tables)
 
 
@@ -184,42 +186,43 @@ class Rotation:
     async def _pass(self, key: Key, tell: Tell) -> tuple[int, set[str]]:
         total, done, broken = await self._left(key), 0, set[str]()
         for column in self.columns:
-            last: Any = None
+            last: dict[str, Any] = {}
             while rows := await self._batch(column, key, last):
-                last = rows[-1][0]
+                last = dict(zip(column.key, rows[-1], strict=False))
                 count, failed = await self._seal_anew(column, rows)
                 done += count
-                broken |= {f"{column.table} {shown(each)}" for each in failed}
+                broken |= {f"{column.table} {each}" for each in failed}
                 tell(min(done, total), total)
         return done, broken
 
-    async def _batch(self, column: SealedColumn, key: Key, last: Any) -> list[Any]:
+    async def _batch(self, column: SealedColumn, key: Key, last: dict[str, Any]) -> list[Any]:
         prefix = prefix_of(key)
-        values = {"prefix": prefix, "prefix_bytes": len(prefix), "last": last, "limit": BATCH}
-        return list(await self.database.read(column.select, values))
+        values = {"prefix": prefix, "prefix_bytes": len(prefix), "limit": BATCH, **last}
+        return list(await self.database.read(column.select(after=bool(last)), values))
 
-    async def _seal_anew(self, column: SealedColumn, rows: list[Any]) -> tuple[int, list[Any]]:
+    async def _seal_anew(self, column: SealedColumn, rows: list[Any]) -> tuple[int, list[str]]:
         """Seal values anew, in the order of their keys; how many, and which do not open."""
         done, failed = 0, []
         async with self.database.transaction("secret-rotate") as tx:
-            for id, value in rows:
-                key, old = plain(id), bytes(value)
-                purpose = column.purpose(key)
+            for row in rows:
+                key, old = [plain(each) for each in row[:-1]], bytes(row[-1])
+                purpose = column.purpose(*key)
                 try:
                     secret = await self.keyring.open(old, purpose)
-                except (SealBroken, KeyringError):
-                    failed.append(key)
+                except SealBroken:
+                    failed.append(" ".join(map(shown, key)))
                     continue
                 new = await self.keyring.seal(tx, secret, purpose)
-                done += await tx.run(column.update, {"key": key, "old": old, "new": new})
+                values = dict(zip(column.key, key, strict=True)) | {"old": old, "new": new}
+                done += await tx.run(column.update, values)
         return done, failed
 
 
-def plain(id: Any) -> Any:
-    """A table's key as it is compared: bytes come as a view of memory."""
-    return bytes(id) if isinstance(id, memoryview) else id
+def plain(value: Any) -> Any:
+    """A value of a key as it is compared: bytes come as a view of memory."""
+    return bytes(value) if isinstance(value, memoryview) else value
 
 
-def shown(id: Any) -> str:
-    """A table's key for people."""
-    return id.hex()[:16] if isinstance(id, bytes) else str(id)
+def shown(value: Any) -> str:
+    """A value of a key for people."""
+    return value.hex()[:16] if isinstance(value, bytes) else str(value)

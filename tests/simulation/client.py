@@ -39,11 +39,13 @@ class Client:
     def __init__(self, agent: IAgent) -> None:
         self._agent = agent
 
-    def ask(self, method: str, url: str, body: Any, token: str) -> Deferred[Answer]:
+    def ask(self, method: str, url: str, body: Any, token: str, key: str = "") -> Deferred[Answer]:
         """Ask; the Deferred never fires if the connection is cut."""
         headers = Headers({"Content-Type": ["application/json"]})
         if token:
             headers.addRawHeader("X-Auth-Token", token)
+        if key:
+            headers.addRawHeader("Idempotency-Key", key)
         producer = None if body is None else WholeBody(json.dumps(body).encode())
         asked = self._agent.request(method.encode(), url.encode(), headers, producer)
         return asked.addCallback(self._read)

@@ -168,8 +168,9 @@ class World:
     # Clients.
 
     def request(
-        self, method: str, path: str, body: Any = None, *, token: str = "", controller: int = 0
-    ) -> Deferred[Answer]:
+        self, method: str, path: str, body: Any = None, *, token: str = "", controller: int = 0,
+        key: str = "",
+    ) -> Deferred[Answer]:  # fmt: skip
         """Ask a controller over HTTP; status 0 when it dies before it answers."""
         waiting = self._clients.setdefault(controller, [])
         # Who asked may be gone before the answer: the installer of a node that lost its power.
@@ -187,7 +188,7 @@ class World:
 
         self.note(f"{controller} asked {method} {path}")
         client = Client(self.controllers[controller].http)
-        client.ask(method, self.settings.site_url + path, body, token).addCallback(answered)
+        client.ask(method, self.settings.site_url + path, body, token, key).addCallback(answered)
         return asked
 
     async def _fetch(self, url: str) -> bytes:

@@ -28,7 +28,7 @@ PURPOSE = "server-parameters"
 PATH = "/vmapi/v1.0/server-params/"
 ID_BYTES = 24
 
-SEALED = SealedColumn("server_params", "id_sha256", "sealed", lambda id: PURPOSE)
+SEALED = SealedColumn("server_params", ("id_sha256",), "sealed", lambda id: PURPOSE)
 INSERT = Hot("""
 INSERT INTO server_params (id_sha256, server, sealed, created)
 VALUES (%(id)s, %(server)s, %(sealed)s, synnefo_now())

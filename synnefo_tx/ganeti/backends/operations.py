@@ -33,7 +33,7 @@ from synnefo_tx.settings import Ganeti
 
 AgentFor = Callable[[ClusterEndpoint], IAgent]
 PASSWORD_PURPOSE = "rapi-password"  # noqa: S105 (names what is sealed, is no password)
-SEALED = SealedColumn("backends", "id", "password_sealed", lambda id: PASSWORD_PURPOSE)
+SEALED = SealedColumn("backends", ("id",), "password_sealed", lambda id: PASSWORD_PURPOSE)
 NOW = "SELECT synnefo_now()"
 PORT_MAX = 65535
 
