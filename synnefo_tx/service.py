@@ -37,16 +37,15 @@ from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
 from synnefo_tx.mail.carriers import carrier_of
 from synnefo_tx.rest.channel import ApiFactory, adopt
-from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.settings import Settings
 from synnefo_tx.starting import (
-    KEY_FILE,
     CannotStart,
     OwnServer,
     StartingService,
     check_exposure,
     database_url,
     make_home,
+    open_keyring,
     open_pool,
     port_taken,
     tell,
@@ -137,8 +136,7 @@ class CloudService(StartingService):
         if self._server is not None:
             await migrate(database)
         await require_current(database)
-        path = self.settings.home / KEY_FILE
-        sealer = Sealer(await threads.files.run(lambda: key_file(path)))
+        keyring = await open_keyring(self.settings, threads.files)
         if self.roles & ELECTED_ROLES:
             self._elections = elections(self._reactor, url, self.settings)
         listener = Listener(connector(self._reactor, url, self.settings.database), self._reactor)
@@ -148,7 +146,7 @@ class CloudService(StartingService):
             hearing=listener,
             metrics_folder=self._inherited.metrics_folder if self._inherited else None,
         )
-        app = application.build(self.settings, database, sealer, edges)
+        app = application.build(self.settings, database, keyring, edges)
         listener.setServiceParent(self)
         return app
 
@@ -278,6 +276,7 @@ async def sweep(app: Application) -> None:
         await app.identity.quota.sweep(tx)
     async with app.database.transaction("tokens-sweep") as tx:
         await app.identity.tokens.sweep(tx)
+        await app.identity.sessions.sweep(tx)
         await app.identity.logins.failures.sweep(tx)
     async with app.database.transaction("mail-sweep") as tx:
         await app.mails.sweep(tx)

@@ -34,17 +34,16 @@ from synnefo_tx.db.migrate import migrate, require_current
 from synnefo_tx.db.pool import Database
 from synnefo_tx.demo.content import fill
 from synnefo_tx.rest.metrics import FOLDER_VARIABLE
-from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.service import BACKLOG, edges_of
 from synnefo_tx.settings import Settings
 from synnefo_tx.starting import (
-    KEY_FILE,
     CannotStart,
     OwnServer,
     StartingService,
     check_exposure,
     database_url,
     make_home,
+    open_keyring,
     open_pool,
     port_taken,
     tell,
@@ -99,8 +98,7 @@ class Supervisor(StartingService):
             await self._listen("console", console.host, console.port, "SYNNEFO_CONSOLE__PORT")
         self._database = await self._open_database()
         files = self._threads.pools.files
-        path = self.settings.home / KEY_FILE
-        await files.run(lambda: key_file(path))
+        await open_keyring(self.settings, files)
         folder = await files.run(self._metrics_folder)
         self.children = self._make_children(folder)
         await self._start_children()
@@ -190,10 +188,10 @@ class Supervisor(StartingService):
 
     async def _fill(self) -> None:
         assert self._database is not None
-        threads, path = self._threads.pools, self.settings.home / KEY_FILE
-        sealer = Sealer(await threads.files.run(lambda: key_file(path)))
+        threads = self._threads.pools
+        keyring = await open_keyring(self.settings, threads.files)
         edges = edges_of(self._reactor, self.settings, threads)
-        app = application.build(self.settings, self._database, sealer, edges)
+        app = application.build(self.settings, self._database, keyring, edges)
         await fill(app, self._reactor)
 
     def _tell_children(self) -> None:

@@ -23,7 +23,7 @@ SHARED = {
     "log",
     "settings",
     "timers",
-    "seal",
+    "keyring",
     "db",
     "rest",
 }

@@ -12,16 +12,18 @@ from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
 from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
 from synnefo_tx.application.journal import build_journal, mount_journal
+from synnefo_tx.application.keyring import build_rotation
 from synnefo_tx.application.mail import build_mail
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import CHANNEL, Poller
 from synnefo_tx.journal.operations import Journal
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import Rotation
 from synnefo_tx.mail.operations import Mails
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 from synnefo_tx.threads import ThreadPools
 
@@ -44,6 +46,7 @@ class Application:
     journal: Journal
     mails: Mails
     threads: ThreadPools
+    rotation: Rotation
     doors: DoorParts
 
     @property
@@ -52,14 +55,14 @@ class Application:
         return self.doors.site
 
 
-def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
+def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges) -> Application:
     """Wire a process."""
     metrics = Metrics(edges.metrics_folder, edges.threads.files)
     mails = build_mail(settings, database, edges)
     identity = build_identity(settings, database, edges, mails)
-    ganeti = build_ganeti(settings, database, sealer, edges)
-    compute = build_compute(settings, database, sealer, edges, identity, ganeti)
-    console = build_console(settings, database, sealer, edges, identity, ganeti, compute.servers)
+    ganeti = build_ganeti(settings, database, keyring, edges)
+    compute = build_compute(settings, database, keyring, edges, identity, ganeti)
+    console = build_console(settings, database, keyring, edges, identity, ganeti, compute.servers)
     ganeti.jobs.subscribe("server", compute.events)
     ganeti.jobs.subscribe("network", compute.network_events)
     poller = Poller(
@@ -74,7 +77,8 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges, mails)
-    doors = build_doors(settings, database, sealer, edges, metrics, ways(identity))
+    known = ways(settings, identity)
+    doors = build_doors(settings, database, keyring, edges, metrics, known)
     site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
     journal = build_journal(settings, database)
@@ -96,5 +100,6 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         journal=journal,
         mails=mails,
         threads=edges.threads,
+        rotation=build_rotation(database, keyring, edges),
         doors=doors,
     )

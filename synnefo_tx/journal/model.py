@@ -9,7 +9,7 @@ from attrs import frozen
 
 Kind = Literal[
     "server", "network", "port", "project", "user", "token", "resource", "backend", "flavor",
-    "volume-type", "image", "pool", "quota", "mail",
+    "volume-type", "image", "pool", "quota", "mail", "session", "key",
 ]  # fmt: skip
 DONE = "done"
 

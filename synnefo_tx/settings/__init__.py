@@ -15,6 +15,7 @@ from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.groups import DEFAULT_HOME, Settings, groups
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
+from synnefo_tx.settings.keyring import KeyringSettings
 from synnefo_tx.settings.mail import MailSettings
 from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
 from synnefo_tx.settings.outbound import Outbound
@@ -36,6 +37,7 @@ __all__ = [
     "Http",
     "Identity",
     "Journal",
+    "KeyringSettings",
     "Log",
     "MailSettings",
     "Outbound",

@@ -7,6 +7,7 @@ from typing import Any
 
 from synnefo_tx.caller import OPERATOR
 from synnefo_tx.ganeti.memory.faults import Fault, JobFault
+from synnefo_tx.identity.users.model import UserChanges
 from synnefo_tx.journal.model import Entry, Scope
 from tests.support.application import CommandTestCase
 from tests.support.cloud import IMAGE, CloudHttpTestCase
@@ -14,9 +15,15 @@ from tests.support.cloud import IMAGE, CloudHttpTestCase
 # Says what a token stands for; nothing is changed.
 READING = {"POST /identity/v2.0/tokens"}
 SECRET = "Correct-horse-7"
+WHO = {"email": "user@example.org", "password": SECRET}
 
 
 class EveryChangeTests(CloudHttpTestCase):
+    async def setUp(self) -> None:
+        await super().setUp()
+        await self.app.identity.users.modify(self.user.user, UserChanges(password=SECRET))
+        self.user_token = await self.token(self.user)
+
     async def newest(self) -> Entry:
         return (await self.app.journal.page(OPERATOR, Scope(), 1))[0]
 
@@ -67,6 +74,8 @@ class EveryChangeTests(CloudHttpTestCase):
                 f"{net}/networks/{other.id}", None, "network:network:delete",
             ),
             f"POST {net}/subnets": (f"{net}/subnets", {"subnet": cidr}, "network:subnet:create"),
+            "POST /ui/session": ("/ui/session", WHO, "identity:session:create"),
+            "DELETE /ui/session/<id>": ("/ui/session/1", None, "identity:session:end"),
             "POST /identity/v3/auth/tokens": (
                 "/identity/v3/auth/tokens", token, "identity:token:create",
             ),
@@ -76,9 +85,12 @@ class EveryChangeTests(CloudHttpTestCase):
         """Every endpoint that changes something leaves one row, with its name, its caller, the
         address and the request's id, and no value that was sent in it."""
         examples = await self.examples()
+        self.assertEqual((await self.request("POST", "/ui/session", WHO)).status, 201)
         mounted = self.app.site.mounted
         changing = {each.name: each.endpoint for each in mounted if each.endpoint.journal}
         others = {each.name for each in mounted if each.endpoint.method != "GET"} - set(changing)
+        # Asks with the cookie that it takes back, as ``test_sign_out`` does.
+        changing.pop("DELETE /ui/session")
         self.assertEqual((set(examples), others), (set(changing), READING))
         for name, (path, body, action) in examples.items():
             before = await self.newest()
@@ -95,6 +107,17 @@ class EveryChangeTests(CloudHttpTestCase):
             self.assertEqual((row.actor, row.owner), (self.user.user,) * 2, name)
             self.assertEqual(row.remote, "127.0.0.1", name)
             self.assertNotIn(SECRET, repr(row))
+
+    async def test_sign_out(self) -> None:
+        """A browser's sign-out is in it, by whom it was."""
+        signed_in = await self.request("POST", "/ui/session", WHO, token=None)
+        cookie = signed_in.header("Set-Cookie").split(";")[0]
+        headers = {"Cookie": cookie, "X-Synnefo-UI": "1"}
+        answer = await self.request("DELETE", "/ui/session", token=None, headers=headers)
+        self.assertEqual(answer.status, 204)
+        row = await self.newest()
+        self.assertEqual((row.action, row.actor), ("identity:session:end", self.user.user))
+        self.assertEqual((row.owner, row.request), (row.actor, answer.header("X-Request-Id")))
 
     async def test_outcome(self) -> None:
         """A server's activity tells its build from asking to success, and what failed."""

@@ -1,4 +1,4 @@
-"""Logging in: a password or a token for a new token.
+"""Logging in: a password or a token for a new token, a password for a session.
 
 An unknown user, a wrong password and a disabled user get the same answer after the same work
 (ASVS 6.3.8, CVE-2021-38155). Failures are counted before and after the password is verified, so
@@ -6,6 +6,9 @@ that many guesses at once are honoured no more often than as many in a row.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from attrs import evolve, frozen
 from twisted.logger import Logger
@@ -25,12 +28,14 @@ from synnefo_tx.journal.model import DONE
 from synnefo_tx.journal.record import record
 from synnefo_tx.rest.address import counted_as
 
+T = TypeVar("T")
+TOKEN_CREATE = "identity:token:create"  # noqa: S105 (what the journal calls it)
 TOKEN_NAME = "log-in"  # noqa: S105 (what such tokens are called)
 
 
 @frozen
 class Logins:
-    """Gives new tokens for passwords and tokens."""
+    """Lets in who knows a password, and gives new tokens."""
 
     database: Database
     tokens: Tokens
@@ -42,7 +47,25 @@ class Logins:
     async def by_password(
         self, name: LoginName, password: str, remote: str, scope: Scope
     ) -> LoggedIn:
-        """A new token for a password.
+        """A new token for a password; raises what ``verified`` raises."""
+
+        async def issue(tx: Transaction, user: str) -> str:
+            project = await self._project(tx, user, scope)
+            return (await self.tokens.issue(tx, user, TOKEN_NAME, project=project)).secret
+
+        secret = await self.verified(name, password, remote, issue)
+        return LoggedIn(secret, await self.tokens.examine(secret), not scope.unscoped)
+
+    async def verified(
+        self,
+        name: LoginName,
+        password: str,
+        remote: str,
+        let_in: Callable[[Transaction, str], Awaitable[T]],
+        action: str = TOKEN_CREATE,
+    ) -> T:
+        """What ``let_in(tx, user)`` gives to somebody who knows the user's password, at once with
+        the note that they do; ``action`` is its name in the journal.
 
         Raises Unauthorized, TooManyRequests after too many failures, RequestEntityTooLarge for an
         endless password, ServiceUnavailable when too many log in at once.
@@ -56,22 +79,21 @@ class Logins:
         fresh = None
         if right and stored and self.passwords.outdated(stored):
             fresh = await self.passwords.hash(password)
-        secret = None
         async with self.database.transaction("log-in") as tx:
             too_many = await self.failures.lock_and_ask(tx, attempt)
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
-                secret = await self._succeed(tx, found.uuid, fresh, scope)
-                await _journaled(tx, found.uuid, "password")
-            elif not too_many:
+                await self._note_success(tx, found.uuid, fresh)
+                await _journaled(tx, action, found.uuid, "password")
+                return await let_in(tx, found.uuid)
+            if not too_many:
                 await self.failures.note(tx, attempt)
-                await _journaled(tx, found.uuid if found else "", "password", "refused")
+                user = found.uuid if found else ""
+                await _journaled(tx, action, user, "password", "refused")
         if too_many:
             raise self._too_many()
-        if secret is None:
-            self.log.info("log-in refused", address=attempt.address)
-            raise Unauthorized("Wrong user or password")
-        return LoggedIn(secret, await self.tokens.examine(secret), not scope.unscoped)
+        self.log.info("log-in refused", address=attempt.address)
+        raise Unauthorized("Wrong user or password")
 
     async def by_token(self, token: str, scope: Scope) -> LoggedIn:
         """A new token for a token, which it does not outlive; raises Unauthorized."""
@@ -81,7 +103,7 @@ class Logins:
             issued = await self.tokens.issue(
                 tx, caller.user, TOKEN_NAME, parent=caller.token_id, project=project
             )
-            await _journaled(tx, caller.user, "token")
+            await _journaled(tx, TOKEN_CREATE, caller.user, "token")
         return LoggedIn(issued.secret, await self.tokens.examine(issued.secret), not scope.unscoped)
 
     async def _find(self, name: LoginName) -> Credentials | None:
@@ -90,13 +112,11 @@ class Logins:
         )
         return Credentials(*rows[0]) if rows else None
 
-    async def _succeed(self, tx: Transaction, user: str, fresh: str | None, scope: Scope) -> str:
+    async def _note_success(self, tx: Transaction, user: str, fresh: str | None) -> None:
         store = UserStore(tx)
         await store.set_last_login(user)
         if fresh is not None:
             await store.set_password(user, fresh)
-        project = await self._project(tx, user, scope)
-        return (await self.tokens.issue(tx, user, TOKEN_NAME, project=project)).secret
 
     async def _project(self, tx: Transaction, user: str, scope: Scope) -> str | None:
         """The project that a token is asked for, if it is one in which the user may act."""
@@ -114,12 +134,14 @@ class Logins:
         )
 
 
-async def _journaled(tx: Transaction, user: str, method: str, result: str = DONE) -> None:
+async def _journaled(
+    tx: Transaction, action: str, user: str, method: str, result: str = DONE
+) -> None:
     """Write a log-in, or one that was refused; what was typed as a name may be a password."""
     who = evolve(acting.get(), name=user if result == DONE else "")
     await record(
         tx,
-        "identity:token:create",
+        action,
         "user",
         user,
         owner=user,
