@@ -9,6 +9,7 @@ from synnefo_tx.db.pool import Database
 from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.rest.kept import KeptReplies
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.rates import RateLimits
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import Authenticators
 from synnefo_tx.settings import Settings
@@ -35,5 +36,6 @@ def build_doors(
     """The site, with nothing mounted."""
     own = settings.http
     kept = KeptReplies(database, keyring, edges.clock, own.idempotency_hours * HOUR_SECONDS)
-    site = ApiSite(own, authenticators, edges.clock, metrics, edges.new_id, kept)
+    rates = RateLimits(settings.rates, edges.clock, metrics)
+    site = ApiSite(own, authenticators, edges.clock, metrics, edges.new_id, kept, rates)
     return DoorParts(site, kept)

@@ -17,6 +17,7 @@ from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.keyring import KeyringSettings
 from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.rates import Rates
 from synnefo_tx.settings.reading import SYSTEM_FILE, load
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Identity",
     "KeyringSettings",
     "Log",
+    "Rates",
     "Settings",
     "SettingsError",
     "groups",

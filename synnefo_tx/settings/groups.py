@@ -15,6 +15,7 @@ from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.keyring import KeyringSettings
 from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.rates import Rates
 
 DEFAULT_HOME = Path("/var/lib/synnefo")
 
@@ -25,6 +26,7 @@ class Settings:
 
     home: Path = DEFAULT_HOME
     http: Http = Factory(Http)
+    rates: Rates = Factory(Rates)
     console: Console = Factory(Console)
     database: DatabaseSettings = Factory(DatabaseSettings)
     keyring: KeyringSettings = Factory(KeyringSettings)

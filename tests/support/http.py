@@ -22,9 +22,10 @@ from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.rest.kept import KeptReplies
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.rates import RateLimits
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import Authenticators, by_token
-from synnefo_tx.settings import Http
+from synnefo_tx.settings import Http, Rates
 from tests.support.database import DatabaseTestCase
 from tests.support.keyring import fixed_keyring
 
@@ -55,17 +56,20 @@ class SiteMixin:
     """A site of the test's own (``self.site``), and ``self.request``."""
 
     http = Http()
+    rates = Rates()
 
     def serve(self) -> None:
         """Listen; to be called when the test is set up."""
         self.authenticate = nobody
+        self.metrics = Metrics()
         self.site = ApiSite(
             self.http,
             self.ways(),
             reactor,
-            Metrics(),
+            self.metrics,
             lambda: str(uuid.uuid4()),
             self.kept(),
+            RateLimits(self.rates, reactor, self.metrics),
         )
         self.factory = self.site.site()
         port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synnefo_tx.compute import xml
 from synnefo_tx.compute.images import wire
 from synnefo_tx.compute.images.operations import Images
 from synnefo_tx.rest.endpoint import Call, endpoint
@@ -16,19 +17,19 @@ class ImageRoutes:
         self._images = images
         self._base_url = base_url
 
-    @endpoint("GET", "/images", action="compute:image:list")
+    @endpoint("GET", "/images", action="compute:image:list", xml=xml.images)
     async def list(self, call: Call[None]) -> dict[str, Any]:
         """List the images that the caller may use."""
         found = await self._images.list_visible(call.caller.user)
         return {"images": [wire.brief(each, self._base_url) for each in found]}
 
-    @endpoint("GET", "/images/detail", action="compute:image:list")
+    @endpoint("GET", "/images/detail", action="compute:image:list", xml=xml.images)
     async def detail(self, call: Call[None]) -> dict[str, Any]:
         """List the images with all their fields."""
         found = await self._images.list_visible(call.caller.user)
         return {"images": [wire.detail(each, self._base_url) for each in found]}
 
-    @endpoint("GET", "/images/<image_id>", action="compute:image:show")
+    @endpoint("GET", "/images/<image_id>", action="compute:image:show", xml=xml.image)
     async def show(self, call: Call[None], image_id: str) -> dict[str, Any]:
         """Show one image."""
         found = await self._images.show(image_id, call.caller.user)

@@ -17,12 +17,13 @@ from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import TooManyRequests, Unauthorized
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import digest
-from synnefo_tx.identity.tokens.failures import Attempt, LoginFailures, address_of
+from synnefo_tx.identity.tokens.failures import Attempt, LoginFailures
 from synnefo_tx.identity.tokens.model import LoggedIn, LoginName, Scope
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users.model import Credentials
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.identity.users.store import SELECT_CREDENTIALS, UserStore
+from synnefo_tx.rest.address import counted_as
 
 T = TypeVar("T")
 TOKEN_NAME = "log-in"  # noqa: S105 (what such tokens are called)
@@ -65,7 +66,7 @@ class Logins:
         endless password, ServiceUnavailable when too many log in at once.
         """
         found = await self._find(name)
-        attempt = Attempt(digest(found.uuid if found else name.text), address_of(remote))
+        attempt = Attempt(digest(found.uuid if found else name.text), counted_as(remote))
         if await self.failures.too_many(attempt):
             raise self._too_many()
         stored = found.password_hash if found else None
