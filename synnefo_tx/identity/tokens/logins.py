@@ -79,6 +79,7 @@ class Logins:
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
                 await self._note_success(tx, found.uuid, fresh)
+                self.log.info("log-in", user=found.uuid, address=attempt.address)
                 return await let_in(tx, found.uuid)
             if not too_many:
                 await self.failures.note(tx, attempt)
