@@ -65,6 +65,9 @@ class RateLimits:
         """Count a request of a caller; raises TooManyRequests."""
         if caller.token_id:
             self._check(name, "token", caller.token_id)
+        elif caller.session_id:
+            # A browser's session is its token.
+            self._check(name, "token", f"session {caller.session_id}")
         self._check(name, "user", caller.user)
 
     def _check(self, name: RateClass, subject: Subject, id: str | int) -> None:

@@ -84,6 +84,15 @@ class HttpTests(SiteTestCase):
 
 
 class MemoryTests(SynchronousTestCase):
+    def test_session(self) -> None:
+        """A session of a browser is counted like a token, apart from the token of its number."""
+        rates = Rates(read_per_minute=1, read_burst=1, user_factor=9.0)
+        limits = RateLimits(rates, Clock(), Metrics())
+        limits.check_caller("read", Caller("u", session_id=1))
+        limits.check_caller("read", Caller("u", session_id=2))
+        limits.check_caller("read", Caller("u", token_id=1))
+        self.assertRaises(TooManyRequests, limits.check_caller, "read", Caller("u", session_id=1))
+
     def test_bounded(self) -> None:
         """However many ask, a process remembers so many, and forgets the least used first."""
         clock = Clock()
