@@ -63,18 +63,7 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
     ganeti = build_ganeti(settings, database, keyring, edges)
     compute = build_compute(settings, database, keyring, edges, identity, ganeti)
     console = build_console(settings, database, keyring, edges, identity, ganeti, compute.servers)
-    ganeti.jobs.subscribe("server", compute.events)
-    ganeti.jobs.subscribe("network", compute.network_events)
-    poller = Poller(
-        database,
-        ganeti.backends,
-        ganeti.jobs,
-        compute.reconciliation.follow,
-        edges.clock,
-        settings.ganeti,
-        edges.electorate,
-    )
-    edges.hearing.subscribe(CHANNEL, poller.heard)
+    poller = _poller(settings, database, edges, ganeti, compute)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges, mails)
     known = ways(settings, identity)
@@ -103,3 +92,22 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
         rotation=build_rotation(database, keyring, edges),
         doors=doors,
     )
+
+
+def _poller(
+    settings: Settings, database: Database, edges: Edges, ganeti: GanetiParts, compute: ComputeParts
+) -> Poller:
+    """Who looks at clusters, and who hears of their jobs."""
+    ganeti.jobs.subscribe("server", compute.events)
+    ganeti.jobs.subscribe("network", compute.network_events)
+    poller = Poller(
+        database,
+        ganeti.backends,
+        ganeti.jobs,
+        compute.reconciliation.follow,
+        edges.clock,
+        settings.ganeti,
+        edges.electorate,
+    )
+    edges.hearing.subscribe(CHANNEL, poller.heard)
+    return poller

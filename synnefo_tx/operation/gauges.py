@@ -54,17 +54,24 @@ class Gauges:
         self._differences = reading(
             "synnefo_reconcile_differences", "Servers and instances that differ", PER_CLUSTER
         )
-        self._silence = reading(
-            "synnefo_leader_silence_seconds", "Time since a leader told how it goes", ("election",)
-        )
-        self._epochs = reading("synnefo_leader_epoch", "How often one was elected", ("election",))
-        self._drift = reading("synnefo_quota_drift", "Holdings that differ from what exists")
+        self._add_leaders(metrics)
         self._busy = metrics.gauge("synnefo_database_busy", "Database connections in use")
         self._waiting = metrics.gauge("synnefo_database_waiting", "Callers that wait for one")
 
         self._consumer = consumer
         if consumer is not None:
             self._add_broker(metrics)
+
+    def _add_leaders(self, metrics: Metrics) -> None:
+        self._silence = metrics.reading(
+            "synnefo_leader_silence_seconds", "Time since a leader told how it goes", ("election",)
+        )
+        self._epochs = metrics.reading(
+            "synnefo_leader_epoch", "How often one was elected", ("election",)
+        )
+        self._drift = metrics.reading(
+            "synnefo_quota_drift", "Holdings that differ from what exists"
+        )
 
     async def refresh(self, now_seconds: float) -> None:
         """Set what is this process's own."""

@@ -17,6 +17,9 @@ READING = {"POST /identity/v2.0/tokens"}
 SECRET = "Correct-horse-7"
 WHO = {"email": "user@example.org", "password": SECRET}
 
+Example = tuple[str, Any, str]
+"""The path of a request, its body, its name in the journal."""
+
 
 class EveryChangeTests(CloudHttpTestCase):
     async def setUp(self) -> None:
@@ -27,59 +30,51 @@ class EveryChangeTests(CloudHttpTestCase):
     async def newest(self) -> Entry:
         return (await self.app.journal.page(OPERATOR, Scope(), 1))[0]
 
-    async def examples(self) -> dict[str, tuple[str, Any, str]]:
-        """A request for every changing endpoint: its path, its body, its name in the journal."""
-        server, gone = await self.built(), await self.built()
-        network = await self.app.compute.networks.create_private(
-            self.user, "mine", "MAC_FILTERED", None
-        )
-        other = await self.app.compute.networks.create_private(
-            self.user, "other", "MAC_FILTERED", None
-        )
-        await self.app.compute.servers.put_metadata(self.user, server, {"b": "1"})
-        new = {"name": "new", "imageRef": IMAGE, "flavorRef": self.flavor, "networks": []}
+    async def examples(self) -> dict[str, Example]:
+        """A request for every changing endpoint."""
         token = {"auth": {"identity": {"methods": ["token"], "token": {"id": self.user_token}}}}
-        compute, net = "/compute/v2.0/servers", "/network/v2.0"
-        meta = {"metadata": {"a": SECRET}}
-        cidr = {"network_id": str(network.id), "cidr": "192.168.9.0/24", "ip_version": 4}
+        tokens = "/identity/v3/auth/tokens"
         return {
-            f"POST {compute}": (compute, {"server": new}, "compute:server:create"),
-            f"PUT {compute}/<server_id>": (
-                f"{compute}/{server}", {"server": {"name": "other"}}, "compute:server:rename",
-            ),
-            f"DELETE {compute}/<server_id>": (f"{compute}/{gone}", None, "compute:server:delete"),
-            f"POST {compute}/<server_id>/action": (
-                f"{compute}/{server}/action", {"reboot": {"type": "HARD"}},
-                "compute:server:action:reboot",
-            ),
-            f"POST {compute}/<server_id>/metadata": (
-                f"{compute}/{server}/metadata", meta, "compute:server:metadata:change",
-            ),
-            f"PUT {compute}/<server_id>/metadata/<key>": (
-                f"{compute}/{server}/metadata/a", {"meta": {"a": SECRET}},
-                "compute:server:metadata:change",
-            ),
-            f"DELETE {compute}/<server_id>/metadata/<key>": (
-                f"{compute}/{server}/metadata/b", None, "compute:server:metadata:change",
-            ),
-            f"POST {net}/networks": (
-                f"{net}/networks", {"network": {"name": "n", "type": "MAC_FILTERED"}},
-                "network:network:create",
-            ),
-            f"PUT {net}/networks/<network_id>": (
-                f"{net}/networks/{network.id}", {"network": {"name": "m"}},
-                "network:network:rename",
-            ),
-            f"DELETE {net}/networks/<network_id>": (
-                f"{net}/networks/{other.id}", None, "network:network:delete",
-            ),
-            f"POST {net}/subnets": (f"{net}/subnets", {"subnet": cidr}, "network:subnet:create"),
+            **await self.server_examples(),
+            **await self.network_examples(),
             "POST /ui/session": ("/ui/session", WHO, "identity:session:create"),
             "DELETE /ui/session/<id>": ("/ui/session/1", None, "identity:session:end"),
-            "POST /identity/v3/auth/tokens": (
-                "/identity/v3/auth/tokens", token, "identity:token:create",
-            ),
-        }  # fmt: skip
+            f"POST {tokens}": (tokens, token, "identity:token:create"),
+        }
+
+    async def server_examples(self) -> dict[str, Example]:
+        server, gone = await self.built(), await self.built()
+        await self.app.compute.servers.put_metadata(self.user, server, {"b": "1"})
+        new = {"name": "new", "imageRef": IMAGE, "flavorRef": self.flavor, "networks": []}
+        other, meta = {"server": {"name": "other"}}, {"a": SECRET}
+        base = "/compute/v2.0/servers"
+        one, path = f"{base}/<server_id>", f"{base}/{server}"
+        change = "compute:server:metadata:change"
+        reboot = {"reboot": {"type": "HARD"}}
+        return {
+            f"POST {base}": (base, {"server": new}, "compute:server:create"),
+            f"PUT {one}": (path, other, "compute:server:rename"),
+            f"DELETE {one}": (f"{base}/{gone}", None, "compute:server:delete"),
+            f"POST {one}/action": (f"{path}/action", reboot, "compute:server:action:reboot"),
+            f"POST {one}/metadata": (f"{path}/metadata", {"metadata": meta}, change),
+            f"PUT {one}/metadata/<key>": (f"{path}/metadata/a", {"meta": meta}, change),
+            f"DELETE {one}/metadata/<key>": (f"{path}/metadata/b", None, change),
+        }
+
+    async def network_examples(self) -> dict[str, Example]:
+        create = self.app.compute.networks.create_private
+        network = await create(self.user, "mine", "MAC_FILTERED", None)
+        gone = await create(self.user, "other", "MAC_FILTERED", None)
+        base = "/network/v2.0"
+        one, path = f"{base}/networks/<network_id>", f"{base}/networks"
+        new, name = {"network": {"name": "n", "type": "MAC_FILTERED"}}, {"network": {"name": "m"}}
+        cidr = {"network_id": str(network.id), "cidr": "192.168.9.0/24", "ip_version": 4}
+        return {
+            f"POST {path}": (path, new, "network:network:create"),
+            f"PUT {one}": (f"{path}/{network.id}", name, "network:network:rename"),
+            f"DELETE {one}": (f"{path}/{gone.id}", None, "network:network:delete"),
+            f"POST {base}/subnets": (f"{base}/subnets", {"subnet": cidr}, "network:subnet:create"),
+        }
 
     async def test_every_change(self) -> None:
         """Every endpoint that changes something leaves one row, with its name, its caller, the

@@ -65,8 +65,8 @@ class Logins:
         let_in: Callable[[Transaction, str], Awaitable[T]],
         action: str = TOKEN_CREATE,
     ) -> T:
-        """What ``let_in(tx, user)`` gives to somebody who knows the user's password, at once with
-        the note that they do; ``action`` is its name in the journal.
+        """What ``let_in(tx, user)`` gives to who knows the user's password, at once with the note
+        that they do; ``action`` is its name in the journal.
 
         Raises Unauthorized, TooManyRequests after too many failures, RequestEntityTooLarge for an
         endless password, ServiceUnavailable when too many log in at once.
@@ -92,8 +92,7 @@ class Logins:
                 return await let_in(tx, found.uuid)
             if not too_many:
                 await self.failures.note(tx, attempt)
-                user = found.uuid if found else ""
-                await _journaled(tx, action, user, "password", "refused")
+                await _journaled(tx, action, found.uuid if found else "", "password", "refused")
         if too_many:
             raise self._too_many()
         self.log.info("log-in refused", address=attempt.address)
