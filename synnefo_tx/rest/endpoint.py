@@ -30,7 +30,7 @@ DialectName = Literal["cyclades", "astakos"]
 
 WAYS: tuple[Way, ...] = get_args(Way)
 RATE_CLASSES: tuple[RateClass, ...] = get_args(RateClass)
-USER_WAYS: tuple[Way, ...] = ("token",)
+USER_WAYS: tuple[Way, ...] = ("token", "session")
 """How a user calls the API, in the order in which what a request carries is looked for."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -111,14 +111,22 @@ class Options(TypedDict, total=False):
     journal: str
 
 
+def no_header(name: str) -> None:
+    """The headers of a call that no request made."""
+
+
 @frozen
 class Call(Generic[B]):
-    """One request: who calls, from where, the decoded body and the first of each query argument."""
+    """One request: who calls, from where, the decoded body and the first of each query argument.
+
+    ``header(name)`` is a header, None if it is not there; credentials are the wrapper's business.
+    """
 
     body: B
     remote: str = ""
     query: Mapping[str, str] = Factory(dict)
     caller_or_none: Caller | None = None
+    header: Callable[[str], str | None] = field(default=no_header, repr=False)
     pieces_or_none: BodyPieces | None = field(default=None, repr=False)
     claim_or_none: Claim | None = field(default=None, repr=False)
 

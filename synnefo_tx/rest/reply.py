@@ -14,7 +14,7 @@ from synnefo_tx.rest.endpoint import JSON_REPLY, DialectName, Endpoint, Reply
 RETRY_AFTER_SECONDS = "2"
 HEADERS = [
     (b"Cache-Control", b"max-age=0, no-cache, no-store, must-revalidate"),
-    (b"Vary", b"X-Auth-Token"),
+    (b"Vary", b"X-Auth-Token, Cookie"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"X-Frame-Options", b"DENY"),
     (b"Referrer-Policy", b"no-referrer"),

@@ -217,6 +217,7 @@ def call_of(
         remote=remote,
         query=query,
         caller_or_none=caller,
+        header=request.getHeader,
         pieces_or_none=request.pieces,
         claim_or_none=_claim(endpoint, request, caller, raw, kept) if endpoint.idempotent else None,
     )

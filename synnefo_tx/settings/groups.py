@@ -13,6 +13,7 @@ from synnefo_tx.settings.database import DatabaseSettings
 from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
+from synnefo_tx.settings.keyring import KeyringSettings
 from synnefo_tx.settings.operation import Commands, Demo, Log
 from synnefo_tx.settings.rates import Rates
 
@@ -28,6 +29,7 @@ class Settings:
     rates: Rates = Factory(Rates)
     console: Console = Factory(Console)
     database: DatabaseSettings = Factory(DatabaseSettings)
+    keyring: KeyringSettings = Factory(KeyringSettings)
     identity: Identity = Factory(Identity)
     compute: Compute = Factory(Compute)
     ganeti: Ganeti = Factory(Ganeti)
