@@ -23,8 +23,9 @@ from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.rates import RateLimits
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import by_token
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Http, Rates
+from tests.support.http import no_session
+from tests.support.keyring import fixed_keyring
 
 BODY = Path(sys.argv[2]).read_bytes()
 CALLER = Caller(user="user", token_id=1)
@@ -55,11 +56,11 @@ def main() -> None:
 def serve(port: int) -> None:
     """Serve until a signal."""
     metrics = Metrics()
-    kept = KeptReplies(Database(None, reactor, PoolLimits()), Sealer(bytes(32)), reactor, 0.0)
+    kept = KeptReplies(Database(None, reactor, PoolLimits()), fixed_keyring(), reactor, 0.0)
     rates = Rates(read_per_minute=PLENTY, read_burst=PLENTY)
     site = ApiSite(
         Http(),
-        {"token": by_token(authenticate)},
+        {"token": by_token(authenticate), "session": no_session},
         reactor,
         metrics,
         lambda: str(uuid.uuid4()),
