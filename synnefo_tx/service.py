@@ -32,6 +32,7 @@ from synnefo_tx.db.electorate import Unopposed
 from synnefo_tx.db.leaders import report
 from synnefo_tx.db.listener import Listener
 from synnefo_tx.db.migrate import migrate, require_current
+from synnefo_tx.db.transaction import BULK_SECONDS
 from synnefo_tx.demo.content import fill
 from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
@@ -267,7 +268,7 @@ async def sweep(app: Application) -> None:
     async with app.database.transaction("tickets-sweep") as tx:
         await app.console.tickets.sweep(tx)
         await app.console.places.sweep(tx)
-    async with app.database.transaction("holdings-sweep") as tx:
+    async with app.database.transaction("holdings-sweep", limit_seconds=BULK_SECONDS) as tx:
         await app.identity.quota.sweep(tx)
     async with app.database.transaction("tokens-sweep") as tx:
         await app.identity.tokens.sweep(tx)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 REPLACE_CLOCK = """
 CREATE OR REPLACE FUNCTION synnefo_now() RETURNS timestamptz LANGUAGE sql STABLE
-AS $$ SELECT to_timestamp(current_setting('simulation.now')::float8) $$
+AS $$ SELECT to_timestamp(current_setting('simulation.now')::float8) $$;
+CREATE OR REPLACE FUNCTION synnefo_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+AS $$ SELECT synnefo_now() $$
 """
 TABLES = """
 SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%migrations%'

@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections import OrderedDict
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from synnefo_tx.caller import Caller
+from synnefo_tx.compute.changes import nothing_since
 from synnefo_tx.compute.servers import documents
 from synnefo_tx.db.pool import Database, Row, Transaction
-from synnefo_tx.faults import ItemNotFound, NotModified
+from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.settings import Compute
 
 
 @frozen
 class Page:
-    """Servers' documents, with commas between; ``version`` is that of the rows they are of."""
+    """Servers' documents, with commas between; ``version`` is that of the rows they are of, and
+    ``horizon`` the moment since when to ask for what is not among them (see ``db.horizon``)."""
 
     version: bytes | None
     documents: bytes
+    horizon: datetime | None = None
 
 
 class KeptPages:
@@ -65,28 +68,30 @@ class ServerPages:
         self._database = database
         self._values = {"base": base_url, "fqdn": settings.servers_fqdn or None}
 
-    async def details(self, caller: Caller) -> bytes:
+    async def details(self, caller: Caller) -> Page:
         """The caller's live servers with all their fields."""
         kept = self.kept.get(caller.user)
         if kept is not None:
             rows = await self._database.read(documents.LIVE_VERSION, {"user": caller.user})
-            if _bytes(rows[0][0]) == kept.version:
-                return kept.documents
+            version, horizon = rows[0]
+            if _bytes(version) == kept.version:
+                return evolve(kept, horizon=horizon)
         page = await self._read(documents.DETAILS, user=caller.user)
         self.kept.put(caller.user, page)
-        return page.documents
+        return page
 
-    async def briefs(self, caller: Caller) -> bytes:
+    async def briefs(self, caller: Caller) -> Page:
         """The caller's live servers: id, name and links."""
-        return (await self._read(documents.BRIEFS, user=caller.user)).documents
+        return await self._read(documents.BRIEFS, user=caller.user)
 
-    async def changed(self, caller: Caller, since: datetime, *, brief: bool = False) -> bytes:
+    async def changed(self, caller: Caller, since: datetime, *, brief: bool = False) -> Page:
         """What changed since a moment, deleted servers too; raises NotModified for nothing."""
         values = {"user": caller.user, "since": since}
-        if not (await self._database.read(documents.IS_CHANGED, values))[0][0]:
-            raise NotModified()
+        is_changed, horizon = (await self._database.read(documents.IS_CHANGED, values))[0]
+        if not is_changed:
+            raise nothing_since(horizon)
         statement = documents.BRIEFS_CHANGED if brief else documents.DETAILS_CHANGED
-        return (await self._read(statement, **values)).documents
+        return await self._read(statement, **values)
 
     async def show(self, caller: Caller, id: int) -> bytes:
         """One server, also a deleted one; raises ItemNotFound."""
@@ -106,8 +111,8 @@ class ServerPages:
 
 
 def _page(row: Row | None) -> Page:
-    version, found = row or (None, None)
-    return Page(_bytes(version), (found or "").encode())
+    version, found, *horizon = row or (None, None)
+    return Page(_bytes(version), (found or "").encode(), *horizon)
 
 
 def _bytes(value: memoryview | None) -> bytes | None:

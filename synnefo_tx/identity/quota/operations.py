@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.db.transaction import BULK_SECONDS
 from synnefo_tx.identity.quota import rules
 from synnefo_tx.identity.quota.model import (
     PROJECT_ITSELF,
@@ -143,7 +144,7 @@ class Quota:
 
     async def delete_unexpected(self) -> int:
         """Delete those of them that no charge is pending on; how many."""
-        async with self._database.transaction("quota-verify") as tx:
+        async with self._database.transaction("quota-verify", limit_seconds=BULK_SECONDS) as tx:
             return await QuotaStore(tx).delete_unexpected()
 
     async def usage_rows(self, tx: Transaction, resources: Collection[str]) -> list[HoldingUsage]:
@@ -185,7 +186,9 @@ class Quota:
         if fix:
             # In pieces: the locks of one must not stand in everybody's way.
             for begin in range(0, len(found), FIX_MAX):
-                async with self._database.transaction("quota-fix") as tx:
+                async with self._database.transaction(
+                    "quota-fix", limit_seconds=BULK_SECONDS
+                ) as tx:
                     await self.fix(tx, found[begin : begin + FIX_MAX])
         return found
 
