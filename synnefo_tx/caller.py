@@ -12,7 +12,7 @@ class Caller:
     """An authenticated user, with the projects whose shared things they see.
 
     ``sees_all`` is for the operator's own commands: an administrator who uses the API as a user
-    sees what is theirs, as in the original.
+    sees what is theirs, as in the original. ``token_id`` or ``session_id`` is what let them in.
     """
 
     user: str
@@ -22,6 +22,7 @@ class Caller:
     projects: tuple[str, ...] = ()
     default_project: str = ""
     token_id: int = 0
+    session_id: int = 0
     sees_all: bool = False
 
     @property

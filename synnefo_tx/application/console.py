@@ -39,6 +39,6 @@ def build_console(
     tickets = Tickets(sealer, edges.entropy, own.ticket_seconds)
     places = Places(own.sessions_per_user_max, own.sessions_per_server_max)
     consoles = ServerConsoles(
-        database, servers, ganeti.backends, tickets, places, identity.active, edges.clock, settings
+        database, servers, ganeti.backends, tickets, places, identity.access, edges.clock, settings
     )
     return ConsoleParts(tickets, places, consoles)

@@ -6,20 +6,21 @@ from attrs import frozen
 
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.db.pool import Database
+from synnefo_tx.identity.access.cache import AccessCache
+from synnefo_tx.identity.access.changes import AccessChanges
 from synnefo_tx.identity.catalog.model import Catalog
 from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
-from synnefo_tx.identity.tokens.cache import TokenCache
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.tokens.routes import IdentityRoutes
-from synnefo_tx.identity.users.active import ActiveUsers
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.rest.site import ApiSite
+from synnefo_tx.rest.ways import Authenticators, by_token
 from synnefo_tx.settings import Settings
 
 
@@ -29,7 +30,7 @@ class IdentityParts:
 
     tokens: Tokens
     users: Users
-    active: ActiveUsers
+    access: AccessChanges
     logins: Logins
     quota: Quota
     resources: Resources
@@ -39,19 +40,25 @@ class IdentityParts:
 def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
     """Users, tokens, quota."""
     own = settings.identity
-    cache = TokenCache(edges.hearing, edges.clock, own.tokens_kept_max)
+    access = AccessChanges(database, own, edges.hearing, edges.clock)
+    cache = AccessCache(access, edges.clock, own.tokens_kept_max)
     tokens = Tokens(database, own, edges.entropy, cache)
     passwords = Passwords(edges.hashing, edges.entropy)
     failures = LoginFailures(database, own)
     return IdentityParts(
         tokens=tokens,
         users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
-        active=ActiveUsers(database),
+        access=access,
         logins=Logins(database, tokens, passwords, failures),
         quota=Quota(database),
         resources=Resources(database),
         projects=Projects(database),
     )
+
+
+def ways(identity: IdentityParts) -> Authenticators:
+    """How requests say who sends them."""
+    return {"token": by_token(identity.tokens.authenticate)}
 
 
 def mount_identity(site: ApiSite, settings: Settings, identity: IdentityParts) -> None:

@@ -9,7 +9,7 @@ from synnefo_tx.application.compute import ComputeParts, build_compute, mount_co
 from synnefo_tx.application.console import ConsoleParts, build_console
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
-from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity
+from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
@@ -59,7 +59,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
-    site = ApiSite(settings.http, identity.tokens.authenticate, edges.clock, metrics, edges.new_id)
+    site = ApiSite(settings.http, ways(identity), edges.clock, metrics, edges.new_id)
     mount_operation(site, metrics, operation, edges.clock)
     mount_identity(site, settings, identity)
     mount_compute(site, settings, compute, console.consoles)

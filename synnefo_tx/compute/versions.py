@@ -32,12 +32,12 @@ class ComputeVersions:
     def __init__(self, site_url: str) -> None:
         self._href = f"{site_url}/compute/v2.0/"
 
-    @endpoint("GET", "/", action="compute:versions", authentication="none")
+    @endpoint("GET", "/", action="compute:versions", ways=("none",))
     async def list(self, call: Call[None]) -> dict[str, Any]:
         """List the versions of the compute API."""
         return {"versions": [_version(self._href)]}
 
-    @endpoint("GET", "/v2.0/", action="compute:versions", authentication="none")
+    @endpoint("GET", "/v2.0/", action="compute:versions", ways=("none",))
     async def show(self, call: Call[None]) -> dict[str, Any]:
         """Show version 2.0 of the compute API."""
         return {"version": _version(self._href) | {"media_types": MEDIA_TYPES}}
@@ -59,12 +59,12 @@ class NetworkVersions:
     def __init__(self, site_url: str) -> None:
         self._href = f"{site_url}/network/v2.0/"
 
-    @endpoint("GET", "/", action="network:versions", authentication="none")
+    @endpoint("GET", "/", action="network:versions", ways=("none",))
     async def list(self, call: Call[None]) -> dict[str, Any]:
         """List the versions of the network API."""
         return {"versions": [_version(self._href)]}
 
-    @endpoint("GET", "/v2.0/", action="network:versions", authentication="none")
+    @endpoint("GET", "/v2.0/", action="network:versions", ways=("none",))
     async def show(self, call: Call[None]) -> dict[str, Any]:
         """List what version 2.0 of the network API serves."""
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import field, frozen
@@ -59,7 +59,8 @@ class Target:
     ``host`` is the node's address in digits, ``instance`` the cluster's own identity of the guest
     (a server that was replaced under the same port has another one), ``password`` the 8
     characters that the browser must know, ``screen_password`` the hypervisor's own, if any,
-    ``token_id`` the API token that it was asked for with, 0 for none.
+    ``token_id`` the API token and ``session_id`` the browser's sign-in that it was asked for with,
+    0 for none.
     """
 
     session_key: str
@@ -71,16 +72,24 @@ class Target:
     password: str = field(repr=False)
     screen_password: str | None = field(default=None, repr=False)
     token_id: int = 0
+    session_id: int = 0
 
 
 class ConsoleTargets(Protocol):
     """What the console asks of the component that owns servers and users."""
 
-    async def open(self, ticket: str, remote: str) -> Target | Refusal:
-        """Use up the ticket, for the client at address ``remote``, and read its target anew."""
+    async def open(
+        self, ticket: str, remote: str, lost: Callable[[Refusal], None]
+    ) -> Target | Refusal:
+        """Use up the ticket, for the client at address ``remote``, and read its target anew.
+
+        After a Target ``lost`` is called when the user loses the right to it, unless ``closed`` is
+        called before.
+        """
 
     async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
-        """Those of the live sessions that must end, by session key; asked about every second."""
+        """Those of the live sessions that must end because of their servers, by session key; asked
+        about every second."""
 
     async def closed(self, target: Target) -> None:
         """A session whose target was given by ``open`` has ended."""

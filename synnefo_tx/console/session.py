@@ -157,7 +157,7 @@ class ConsoleSession:
 
     async def _open(self, ticket: str) -> Refusal | None:
         outcome = await self._wait(
-            self._surroundings.targets.open(ticket, self._browser.remote),
+            self._surroundings.targets.open(ticket, self._browser.remote, self.end),
             self._limits.open_seconds,
         )
         if isinstance(outcome, Refusal) or self._has_ended:

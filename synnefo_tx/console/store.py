@@ -14,15 +14,15 @@ SELECT count(*) FROM console_tickets
 WHERE user_uuid = %(user_uuid)s AND used IS NULL AND expires > synnefo_now()
 """
 INSERT = """
-INSERT INTO console_tickets (ticket_hash, user_uuid, token_id, server_id, instance,
+INSERT INTO console_tickets (ticket_hash, user_uuid, token_id, session_id, server_id, instance,
  password_sealed, expires)
-VALUES (%(ticket_hash)s, %(user_uuid)s, %(token_id)s, %(server_id)s, %(instance)s,
+VALUES (%(ticket_hash)s, %(user_uuid)s, %(token_id)s, %(session_id)s, %(server_id)s, %(instance)s,
  %(password_sealed)s, synnefo_now() + make_interval(secs => %(life_seconds)s))
 """
 USE = """
 UPDATE console_tickets SET used = synnefo_now()
 WHERE ticket_hash = %(ticket_hash)s AND used IS NULL AND expires > synnefo_now()
-RETURNING user_uuid::text, token_id, server_id, instance, password_sealed
+RETURNING user_uuid::text, token_id, session_id, server_id, instance, password_sealed
 """
 DELETE_OLD = "DELETE FROM console_tickets WHERE expires <= synnefo_now()"
 
@@ -34,6 +34,7 @@ class StoredTicket:
     ticket_hash: bytes
     user_uuid: str
     token_id: int
+    session_id: int
     server_id: int
     instance: str
     password_sealed: bytes
@@ -59,6 +60,7 @@ class TicketStore:
                 "ticket_hash": ticket.ticket_hash,
                 "user_uuid": ticket.user_uuid,
                 "token_id": ticket.token_id,
+                "session_id": ticket.session_id,
                 "server_id": ticket.server_id,
                 "instance": ticket.instance,
                 "password_sealed": ticket.password_sealed,
@@ -71,8 +73,10 @@ class TicketStore:
         row = await self._tx.row(USE, {"ticket_hash": ticket_hash})
         if row is None:
             return None
-        user_uuid, token_id, server_id, instance, password = row
-        return StoredTicket(ticket_hash, user_uuid, token_id, server_id, instance, bytes(password))
+        user_uuid, token_id, session_id, server_id, instance, sealed = row
+        return StoredTicket(
+            ticket_hash, user_uuid, token_id, session_id, server_id, instance, bytes(sealed)
+        )
 
     async def delete_old(self) -> int:
         """Forget expired tickets; how many those were."""

@@ -41,6 +41,7 @@ class UsedTicket:
     instance: str
     password: str = field(repr=False)
     token_id: int = 0
+    session_id: int = 0
 
 
 class Tickets:
@@ -69,10 +70,12 @@ class Tickets:
         server_id: int,
         instance: str,
         token_id: int = 0,
+        session_id: int = 0,
     ) -> IssuedTicket:
         """A new ticket; ``instance`` is compared when it is used.
 
-        The console ends with the API token ``token_id``; 0 is for one that no token asked for.
+        The console ends with the API token ``token_id`` or the browser's sign-in ``session_id``; 0
+        is for one that neither asked for.
 
         Raises TooManyRequests when the user holds too many that are unused.
         """
@@ -86,7 +89,9 @@ class Tickets:
         password = base64.urlsafe_b64encode(self._random_bytes(PASSWORD_BYTES)).decode()
         ticket_hash = hash_of(ticket)
         sealed = self._sealer.seal(password.encode(), _purpose(ticket_hash))
-        stored = StoredTicket(ticket_hash, user_uuid, token_id, server_id, instance, sealed)
+        stored = StoredTicket(
+            ticket_hash, user_uuid, token_id, session_id, server_id, instance, sealed
+        )
         await store.insert_ticket(stored, self._life_seconds)
         return IssuedTicket(ticket, password)
 
@@ -107,6 +112,7 @@ class Tickets:
             instance=stored.instance,
             password=password.decode(),
             token_id=stored.token_id,
+            session_id=stored.session_id,
         )
 
     async def sweep(self, tx: Transaction) -> int:

@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.operation.gauges import Gauges
 from synnefo_tx.operation.health import Health, document
-from synnefo_tx.rest.endpoint import Call, Reply, endpoint
+from synnefo_tx.rest.endpoint import USER_WAYS, Call, Reply, endpoint
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.policy import loopback_or_operator
 
@@ -24,7 +24,14 @@ class OperationRoutes:
         self._gauges = gauges
         self._clock = clock
 
-    @endpoint("GET", "/health", action="operation:health", authentication="optional", cheap=True)
+    @endpoint(
+        "GET",
+        "/health",
+        action="operation:health",
+        ways=(*USER_WAYS, "none"),
+        cheap=True,
+        rate="none",
+    )
     async def health(self, call: Call[None]) -> Reply:
         """Say whether every part works: 200, or 503 when one does not."""
         parts = await self._health.report()
@@ -32,8 +39,16 @@ class OperationRoutes:
         status = 200 if all(part.ok for part in parts) else 503
         return Reply(document(parts, details), status=status)
 
-    @endpoint("GET", "/metrics", action="operation:metrics", authentication="optional", cheap=True)
-    async def metrics(self, call: Call[None]) -> Reply:
+    @endpoint(
+        "GET",
+        "/metrics",
+        action="operation:metrics",
+        ways=(*USER_WAYS, "none"),
+        reply_type=METRICS_TYPE,
+        cheap=True,
+        rate="none",
+    )
+    async def metrics(self, call: Call[None]) -> bytes:
         """Show the process's metrics to Prometheus."""
         await self._gauges.read(self._clock.seconds())
-        return Reply(await self._metrics.text(), headers={"Content-Type": METRICS_TYPE})
+        return await self._metrics.text()

@@ -14,6 +14,7 @@ from twisted.web.http import HTTPChannel, Request
 from twisted.web.server import Site
 
 IDLE_SECONDS = 75
+LENGTH_LINE_MAX = 100
 
 
 class _Channel(HTTPChannel):
@@ -28,6 +29,13 @@ class _Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
         self.factory.forget(self)
+
+    def headerReceived(self, line: bytes) -> bool:
+        if len(line) > LENGTH_LINE_MAX and line.lower().startswith(b"content-length"):
+            # Twisted would make a number of it, which Python refuses beyond 4300 digits.
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return super().headerReceived(line)
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:
         if self.factory.draining:

@@ -1,4 +1,4 @@
-"""Request bodies: strict JSON into attrs values.
+"""Request bodies: strict JSON, or a form's fields, into attrs values.
 
 Strict: no type is converted to another (plain cattrs turns ``3`` into ``"3"`` and ``"no"`` into
 True), duplicate keys and numbers that are no JSON are refused. Unknown keys are ignored, as the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
+from urllib.parse import parse_qsl
 
 from attrs import fields, has
 from cattrs import Converter, transform_error
@@ -19,6 +20,7 @@ from synnefo_tx.faults import BadRequest
 
 T = TypeVar("T")
 NESTING_MAX = 32
+FORM_FIELDS_MAX = 100
 TEXT_NAMES: dict[type, str] = {
     str: "a string",
     int: "an integer",
@@ -96,6 +98,21 @@ def parse_json(raw: bytes) -> Any:
         return json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
     except ValueError as error:
         raise BadRequest(f"The body is not valid JSON: {error}") from None
+
+
+def parse_form(raw: bytes) -> dict[str, str]:
+    """Decode a form's fields (``application/x-www-form-urlencoded``); raises BadRequest."""
+    try:
+        fields = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(raw),
+            errors="strict",
+            max_num_fields=FORM_FIELDS_MAX,
+        )
+        return _pairs(fields)
+    except ValueError as error:
+        raise BadRequest(f"The body is no valid form: {error}") from None
 
 
 def _check_nesting(text: str) -> None:

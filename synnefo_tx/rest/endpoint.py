@@ -1,43 +1,105 @@
 """The record that describes an endpoint, and the value that describes a call of it.
 
 A route is a method of a routes class, marked with ``@endpoint``; ``rest.site`` serves it. Routing,
-authentication, policy, body and reply all follow from the record, and so do the tests that run over
-all endpoints.
+authentication, policy, body, reply, rate and journal all follow from the record, and so do the
+tests that run over all endpoints and ``docs/endpoints.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, get_args
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.rest import policy
+from synnefo_tx.rest.pieces import BodyPieces, NoPieces
 
 B = TypeVar("B")
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
-Authentication = Literal["token", "optional", "none"]
+Way = Literal["token", "session", "service", "signature", "tempurl", "none"]
+RateClass = Literal["read", "write", "create", "login", "none"]
+DialectName = Literal["cyclades"]
+
+WAYS: tuple[Way, ...] = get_args(Way)
+RATE_CLASSES: tuple[RateClass, ...] = get_args(RateClass)
+USER_WAYS: tuple[Way, ...] = ("token",)
+"""How a user calls the API, in the order in which what a request carries is looked for."""
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+JSON_REPLY = "application/json; charset=UTF-8"
 
 
-@frozen
+@frozen(kw_only=True)
 class Endpoint:
-    """One method and path, and all that the wrapper needs to know about it.
-
-    ``cheap`` ones are served even when the process has as many requests as it takes.
-    """
+    """One method and path, and all that the wrapper needs to know about it."""
 
     method: str
     path: str
     action: str
+    """What ``rest.policy`` decides about."""
+    summary: str
+    ways: tuple[Way, ...] = USER_WAYS
+    """Ways to authenticate, the first that a request carries counts; with ``none`` beside others a
+    caller is known if there is one."""
     body: type[Any] | None = None
-    status: int = 200
-    authentication: Authentication = "token"
     empty_body_allowed: bool = False
+    request_types: tuple[str, ...] = (JSON,)
+    """Media types of a body that is decoded."""
+    streamed_max_bytes: int | None = None
+    """Largest body of one that is handed on in pieces (``Call.pieces``); None: it is collected."""
+    status: int = 200
+    reply_type: str = JSON_REPLY
+    dialect: DialectName = "cyclades"
     cheap: bool = False
-    summary: str = ""
+    """Served even when the process has as many requests as it takes."""
+    idempotent: bool = False
+    """An ``Idempotency-Key`` counts."""
+    rate: RateClass = field()
+    journal: str = field()
+    """The name of what is done in the journal, empty where nothing is changed."""
+
+    @rate.default
+    def _rate(self) -> RateClass:
+        return "read" if self.method in READING else "write"
+
+    @journal.default
+    def _journal(self) -> str:
+        return "" if self.method in READING else self.action
+
+    def __attrs_post_init__(self) -> None:
+        if self.action not in policy.RULES:
+            raise ValueError(f"no policy for action {self.action}")
+        if not self.summary:
+            raise ValueError(f"endpoint {self.method} {self.path} has no docstring")
+        if not self.ways or "none" in self.ways[:-1]:
+            raise ValueError(f"endpoint {self.method} {self.path}: none is the last of its ways")
+        if self.body is not None and self.streamed_max_bytes is not None:
+            raise ValueError(f"endpoint {self.method} {self.path}: collected or streamed?")
+        if self.idempotent and "none" in self.ways:
+            raise ValueError(f"endpoint {self.method} {self.path}: whose key would it be?")
+
+
+class Options(TypedDict, total=False):
+    """What an endpoint may say beside method, path and action; see ``Endpoint``."""
+
+    ways: tuple[Way, ...]
+    body: type[Any]
+    empty_body_allowed: bool
+    request_types: tuple[str, ...]
+    streamed_max_bytes: int
+    status: int
+    reply_type: str
+    dialect: DialectName
+    cheap: bool
+    idempotent: bool
+    rate: RateClass
+    journal: str
 
 
 @frozen
@@ -47,8 +109,13 @@ class Call(Generic[B]):
     body: B
     remote: str = ""
     query: Mapping[str, str] = Factory(dict)
-    headers: Mapping[str, str] = Factory(dict)
     caller_or_none: Caller | None = None
+    pieces_or_none: BodyPieces | None = field(default=None, repr=False)
+
+    @property
+    def pieces(self) -> BodyPieces | NoPieces:
+        """The body in pieces, where the endpoint says that it is handed on; empty without one."""
+        return self.pieces_or_none or NoPieces()
 
     @property
     def caller(self) -> Caller:
@@ -72,35 +139,13 @@ class Reply:
 
 
 def endpoint(
-    method: str,
-    path: str,
-    *,
-    action: str,
-    body: type[Any] | None = None,
-    status: int = 200,
-    authentication: Authentication = "token",
-    empty_body_allowed: bool = False,
-    cheap: bool = False,
+    method: str, path: str, *, action: str, **options: Unpack[Options]
 ) -> Callable[[F], F]:
     """Mark a method of a routes class as the endpoint at ``path`` below the class's prefix."""
-    if action not in policy.RULES:
-        raise ValueError(f"no policy for action {action}")
 
     def mark(function: F) -> F:
-        summary = (function.__doc__ or "").strip().splitlines()
-        if not summary:
-            raise ValueError(f"endpoint {method} {path} has no docstring")
-        record = Endpoint(
-            method,
-            path,
-            action,
-            body,
-            status,
-            authentication,
-            empty_body_allowed,
-            cheap,
-            summary[0],
-        )
+        summary = (function.__doc__ or "").strip().partition("\n")[0]
+        record = Endpoint(method=method, path=path, action=action, summary=summary, **options)
         marks: list[Endpoint] = getattr(function, "endpoints", [])
         function.endpoints = [*marks, record]  # type: ignore[attr-defined]
         return function

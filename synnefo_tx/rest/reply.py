@@ -9,7 +9,7 @@ from twisted.web.server import Request
 from synnefo_tx.faults import Fault, InternalServerError
 from synnefo_tx.log import request_id
 from synnefo_tx.rest import codec
-from synnefo_tx.rest.endpoint import Endpoint, Reply
+from synnefo_tx.rest.endpoint import JSON_REPLY, Endpoint, Reply
 
 RETRY_AFTER_SECONDS = "2"
 HEADERS = [
@@ -43,7 +43,7 @@ def render(request: Request, endpoint: Endpoint, result: Any) -> bytes:
     if reply.body is None:
         return b""
     if "Content-Type" not in reply.headers:
-        request.setHeader("Content-Type", "application/json; charset=UTF-8")
+        request.setHeader("Content-Type", endpoint.reply_type)
     return _whole(
         request, reply.body if isinstance(reply.body, bytes) else codec.encode(reply.body)
     )
@@ -79,5 +79,5 @@ def render_fault(request: Request, fault: Fault) -> bytes:
         request.setHeader(name, value)
     if fault.status == 304:
         return b""
-    request.setHeader("Content-Type", "application/json; charset=UTF-8")
+    request.setHeader("Content-Type", JSON_REPLY)
     return _whole(request, codec.encode(fault_document(fault)))

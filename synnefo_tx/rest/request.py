@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
@@ -12,42 +15,145 @@ from twisted.web.server import Request
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import BadRequest, Forbidden, RequestEntityTooLarge
 from synnefo_tx.rest import codec
-from synnefo_tx.rest.endpoint import Call, Endpoint
+from synnefo_tx.rest.endpoint import FORM, JSON, Call, Endpoint
+from synnefo_tx.rest.pieces import BodyPieces, Source, cut
 from synnefo_tx.rest.reply import fault_document
 
 QUERY_ARGUMENTS_MAX = 100
+LINGER_SECONDS = 2.0
 
 
 class LimitedRequest(Request):
-    """A request that refuses a body over the limit before it is read into memory."""
+    """A request whose body is bounded: collected within a limit, or handed on in pieces.
 
-    def __init__(self, channel: HTTPChannel, body_max_bytes: int) -> None:
-        super().__init__(channel)
+    A body over the limit is refused before it is read. One that is handed on is served as soon as
+    its headers are there; the sender is asked for it (100 Continue) when the endpoint begins to
+    read. If the endpoint replies before it has read all, what comes is dropped for a short while,
+    so that the sender sees the reply and no reset, and the connection ends.
+    """
+
+    channel: Any
+
+    def __init__(
+        self,
+        channel: HTTPChannel,
+        clock: IReactorTime,
+        body_max_bytes: int,
+        streamed_max_bytes: Callable[[bytes, bytes], int | None],
+    ) -> None:
+        # Forms are for endpoints that want them; Twisted would mix them with query arguments.
+        super().__init__(channel, parsePOSTFormSubmission=False)
+        self._clock = clock
         self._body_max_bytes = body_max_bytes
+        self._streamed_max_bytes = streamed_max_bytes
         self._body_bytes = 0
         self._refused = False
+        self._lingering: IDelayedCall | None = None
+        self._expects = False
+        self.pieces: BodyPieces | None = None
         self.lost = False
 
     def connectionLost(self, reason: Failure) -> None:
         self.lost = True
+        self._end_linger()
+        if self.pieces is not None:
+            self.pieces.fail(cut(reason))
         super().connectionLost(reason)
 
     def gotLength(self, length: int | None) -> None:
-        if length is not None and length > self._body_max_bytes:
+        self.content = BytesIO()
+        channel = self.channel
+        limit = self._body_max_bytes
+        if length != 0:
+            streamed = self._streamed_max_bytes(channel._command, channel._path)
+            if streamed is not None:
+                limit = streamed
+                self.pieces = BodyPieces(
+                    Source(self._ask_for_body, self._hold, self._go_on), streamed
+                )
+        if length is not None and length > limit:
             self._refuse()
-        super().gotLength(0 if length is None else min(length, self._body_max_bytes))
+        elif self.pieces is not None:
+            self._expects = self._takes_expectation()
+            super().requestReceived(channel._command, channel._path, channel._version)
 
     def handleContentChunk(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self.pieces is not None:
+            self.pieces.feed(data)
+            return
         self._body_bytes += len(data)
         if self._body_bytes > self._body_max_bytes:
             self._refuse()
         else:
             super().handleContentChunk(data)
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if self._refused:
+            return
+        if self.pieces is None:
+            super().requestReceived(command, path, version)
+            return
+        # Twisted saved the limit of idle time as it was, which is none while the sender is held.
+        self.channel._savedTimeOut = self.channel.factory.timeOut
+        self.pieces.end()
+        if self._lingering is not None:
+            self._end_linger()
+            super().finish()
+
+    def stop_reading(self) -> None:
+        """What the endpoint did not read of the body is not wanted; to be called before the reply
+        is written."""
+        if self.pieces is not None and not self.pieces.ended:
+            self.pieces.stop()
+            self.setHeader("Connection", "close")
+
+    def finish(self) -> None:
+        if self.pieces is None or self.pieces.ended or self.lost:
+            super().finish()
+        elif self._lingering is None:
+            self.channel.persistent = False
+            self._lingering = self._clock.callLater(LINGER_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        self._lingering = None
+        # The decoder of the body may still be given what TLS holds: it has no request any more.
+        self.channel.dataReceived = lambda data: None
+        super().finish()
+
+    def _end_linger(self) -> None:
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        self._lingering = None
+
+    def _takes_expectation(self) -> bool:
+        """Whether the sender waits for 100 Continue, which Twisted would send at once."""
+        expected = (self.requestHeaders.getRawHeaders(b"Expect") or [b""])[0]
+        self.requestHeaders.removeHeader(b"Expect")
+        return expected.lower() == b"100-continue" and self.channel._version == b"HTTP/1.1"
+
+    def _ask_for_body(self) -> None:
+        if self._expects and not self.lost:
+            self.channel.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _hold(self) -> None:
+        # The sender is not idle, it is held.
+        self.channel.setTimeout(None)
+        self.channel.transport.pauseProducing()
+
+    def _go_on(self) -> None:
+        if self.lost or self.pieces is None:
+            return
+        if not self.pieces.ended:
+            self.channel.setTimeout(self.channel.factory.timeOut)
+        self.channel.transport.resumeProducing()
+
     def _refuse(self) -> None:
         if self._refused or self.channel is None or self.channel.transport is None:
             return
         self._refused = True
+        self.requestHeaders.removeHeader(b"Expect")
         body = codec.encode(fault_document(RequestEntityTooLarge("The body is too large")))
         head = (
             "HTTP/1.1 413 Request Entity Too Large\r\n"
@@ -89,7 +195,9 @@ def client_address(request: Request, trusted_proxies: tuple[str, ...]) -> str:
     return peer
 
 
-def call_of(endpoint: Endpoint, request: Request, caller: Caller | None, remote: str) -> Call[Any]:
+def call_of(
+    endpoint: Endpoint, request: LimitedRequest, caller: Caller | None, remote: str
+) -> Call[Any]:
     """The call that a request makes; raises BadRequest."""
     if len(request.args or {}) > QUERY_ARGUMENTS_MAX:
         raise BadRequest("Too many query arguments")
@@ -102,7 +210,14 @@ def call_of(endpoint: Endpoint, request: Request, caller: Caller | None, remote:
         remote=remote,
         query=query,
         caller_or_none=caller,
+        pieces_or_none=request.pieces,
     )
+
+
+DECODERS: Mapping[str, Callable[[bytes], Any]] = {
+    JSON: codec.parse_json,
+    FORM: codec.parse_form,
+}
 
 
 def _body(endpoint: Endpoint, request: Request) -> Any:
@@ -111,7 +226,8 @@ def _body(endpoint: Endpoint, request: Request) -> Any:
     raw = request.content.read() if request.content else b""
     if not raw and endpoint.empty_body_allowed:
         return None
-    content_type = request.getHeader("Content-Type") or ""
-    if not content_type.lower().startswith("application/json"):
-        raise BadRequest("The Content-Type must be application/json")
-    return codec.structure(codec.parse_json(raw), endpoint.body)
+    given = (request.getHeader("Content-Type") or "").lower()
+    for media_type in endpoint.request_types:
+        if given.startswith(media_type):
+            return codec.structure(DECODERS[media_type](raw), endpoint.body)
+    raise BadRequest(f"The Content-Type must be {' or '.join(endpoint.request_types)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from attrs import frozen
 from klein import Klein
@@ -22,6 +23,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import (
@@ -30,7 +32,6 @@ from synnefo_tx.faults import (
     ItemNotFound,
     NotAllowed,
     ServiceUnavailable,
-    Unauthorized,
 )
 from synnefo_tx.rest import policy
 from synnefo_tx.rest.channel import ApiFactory
@@ -44,9 +45,9 @@ from synnefo_tx.rest.request import (
     client_address,
     peer_of,
 )
+from synnefo_tx.rest.ways import Authenticators, identify, missing_ways
 from synnefo_tx.settings import Http
 
-Authenticate = Callable[[str], Awaitable[Caller]]
 Method = Callable[..., Awaitable[Any]]
 
 
@@ -71,7 +72,7 @@ class ApiSite:
     def __init__(
         self,
         settings: Http,
-        authenticate: Authenticate,
+        authenticators: Authenticators,
         clock: IReactorTime,
         metrics: Metrics,
         new_id: Callable[[], str],
@@ -79,7 +80,7 @@ class ApiSite:
         self.settings = settings
         self.metrics = metrics
         self.mounted: list[Mounted] = []
-        self._authenticate = authenticate
+        self._authenticators = authenticators
         self._clock = clock
         self._new_id = new_id
         self._app = Klein()
@@ -87,6 +88,8 @@ class ApiSite:
         self._app.handle_errors(HTTPException)(self._unrouted)
         self._serving = 0
         self._fixed: dict[tuple[bytes, bytes], Mounted] = {}
+        self._streaming: dict[str, int] = {}
+        self._streamed = Map(strict_slashes=False)
 
     def mount(self, prefix: str, *routes: object) -> None:
         """Serve the endpoints of ``routes`` below ``prefix``."""
@@ -96,7 +99,10 @@ class ApiSite:
                 self._add(Mounted(record, prefix + record.path, method))
 
     def _add(self, mounted: Mounted) -> None:
-        def serve(request: Request, **arguments: str) -> Deferred[bytes]:
+        if missing := missing_ways(mounted.endpoint, self._authenticators):
+            raise ValueError(f"{mounted.name}: nobody checks {', '.join(missing)}")
+
+        def serve(request: LimitedRequest, **arguments: str) -> Deferred[bytes]:
             return Deferred.fromCoroutine(self._serve(mounted, request, arguments))
 
         route = self._app.route(
@@ -107,6 +113,11 @@ class ApiSite:
         )
         route(serve)
         self.mounted.append(mounted)
+        if mounted.endpoint.streamed_max_bytes is not None:
+            self._streaming[mounted.name] = mounted.endpoint.streamed_max_bytes
+            self._streamed.add(
+                Rule(mounted.path, methods=[mounted.endpoint.method], endpoint=mounted.name)
+            )
         if "<" not in mounted.path:
             self._fixed[mounted.endpoint.method.encode(), mounted.path.encode()] = mounted
 
@@ -116,9 +127,24 @@ class ApiSite:
         return ApiFactory(root, requestFactory=self._request, reactor=self._clock)
 
     def _request(self, channel: HTTPChannel, queued: object = None) -> LimitedRequest:
-        return LimitedRequest(channel, self.settings.body_max_bytes)
+        return LimitedRequest(
+            channel, self._clock, self.settings.body_max_bytes, self._streamed_max_bytes
+        )
 
-    async def _serve(self, mounted: Mounted, request: Request, arguments: dict[str, str]) -> bytes:
+    def _streamed_max_bytes(self, method: bytes, uri: bytes) -> int | None:
+        """The largest body of a request that is handed on in pieces, None if it is collected."""
+        if not self._streaming:
+            return None
+        path = unquote_to_bytes(uri.partition(b"?")[0]).decode("utf-8", "replace")
+        try:
+            found, _ = self._streamed.bind("").match(path, method.decode("ascii"))
+        except HTTPException:
+            return None
+        return self._streaming[found]
+
+    async def _serve(
+        self, mounted: Mounted, request: LimitedRequest, arguments: dict[str, str]
+    ) -> bytes:
         started = time.monotonic()
         begin(request, self._new_id())
         remote = client_address(request, self.settings.trusted_proxies)
@@ -127,7 +153,7 @@ class ApiSite:
         try:
             self._check_room(mounted.endpoint)
             check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
-            caller = await self._caller(mounted.endpoint, request)
+            caller = await identify(mounted.endpoint, request, self._authenticators)
             policy.check(mounted.endpoint.action, caller, remote)
             call = call_of(mounted.endpoint, request, caller, remote)
             result = await mounted.method(call, **arguments)
@@ -144,6 +170,7 @@ class ApiSite:
             body = render_fault(request, unexpected())
         finally:
             self._serving -= 1
+            request.stop_reading()
         self._account(mounted.name, request, caller, remote, time.monotonic() - started)
         return body
 
@@ -151,16 +178,6 @@ class ApiSite:
         """Refuse what would only wait: who is told so at once may come back in better times."""
         if self._serving > self.settings.requests_max and not endpoint.cheap:
             raise ServiceUnavailable("Too many requests at once. Try again later.")
-
-    async def _caller(self, endpoint: Endpoint, request: Request) -> Caller | None:
-        if endpoint.authentication == "none":
-            return None
-        token = request.getHeader("X-Auth-Token")
-        if not token:
-            if endpoint.authentication == "optional":
-                return None
-            raise Unauthorized("Access denied")
-        return await self._authenticate(token)
 
     def _follow_delivery(self, request: Request, delivered: Callable[[], Awaitable[None]]) -> None:
         async def follow() -> None:
@@ -217,7 +234,7 @@ class _FixedPaths(Resource):
     def __init__(
         self,
         fixed: Mapping[tuple[bytes, bytes], Mounted],
-        serve: Callable[[Mounted, Request, dict[str, str]], Awaitable[bytes]],
+        serve: Callable[[Mounted, LimitedRequest, dict[str, str]], Awaitable[bytes]],
         klein: KleinResource,
     ) -> None:
         super().__init__()

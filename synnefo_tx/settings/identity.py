@@ -12,7 +12,8 @@ class Identity:
     token_hours: int = setting(720, "Life of an API token", original="ASTAKOS_AUTH_TOKEN_DURATION")
     tokens_kept_max: int = setting(
         10_000,
-        "Tokens that a process remembers while it hears of every change; 0: none",
+        "Tokens, and as many sessions, that a process remembers while it hears of every change; "
+        "0: none",
         unit="tokens",
     )
     login_failures_max: int = setting(
@@ -22,6 +23,19 @@ class Identity:
         50, "Failed log-ins from one address before it must wait", unit="log-ins"
     )
     login_window_seconds: int = setting(300, "Window in which failed log-ins are counted")
+    session_idle_seconds: int = setting(
+        12 * 3600, "Time without a request after which a browser must sign in again"
+    )
+    session_seconds: int = setting(7 * 86400, "Longest time between two sign-ins of a browser")
+    staff_idle_seconds: int = setting(3600, "session_idle_seconds of administrators and helpdesk")
+    staff_session_seconds: int = setting(
+        12 * 3600, "session_seconds of administrators and helpdesk"
+    )
+    sessions_per_user_max: int = setting(
+        20,
+        "Browsers in which a user is signed in; one more ends the one unused for longest",
+        unit="sessions",
+    )
     hashing_threads: int = setting(2, "Threads that hash passwords", unit="threads")
     hashing_waiting_max: int = setting(
         32, "Log-ins that may wait for a hashing thread", unit="log-ins"

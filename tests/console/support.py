@@ -227,11 +227,15 @@ class MemoryTargets:
         self.tickets = {}
         self.refusals = {}
         self.ended = []
+        self.lost = {}
         self.asked = 0
         self.fails = False
 
-    async def open(self, ticket, remote):
-        return self.tickets.pop(ticket, bad_ticket())
+    async def open(self, ticket, remote, lost):
+        outcome = self.tickets.pop(ticket, bad_ticket())
+        if isinstance(outcome, Target):
+            self.lost[outcome.session_key] = lost
+        return outcome
 
     async def verify(self, targets):
         self.asked += 1

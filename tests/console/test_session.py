@@ -124,7 +124,7 @@ class OpeningTests(ConsoleTestCase):
     async def test_owner_does_not_answer(self):
         """When tickets cannot be looked up in time the browser gets 4503."""
 
-        async def never(ticket, remote):
+        async def never(ticket, remote, lost):
             return await Deferred()
 
         self.targets.open = never
@@ -133,7 +133,7 @@ class OpeningTests(ConsoleTestCase):
     async def test_owner_fails(self):
         """An error behind the console is logged and told as 4503 without its text."""
 
-        async def broken(ticket, remote):
+        async def broken(ticket, remote, lost):
             raise ZeroDivisionError("secret detail")
 
         self.targets.open = broken

@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 
 from synnefo_tx.db.listener import Deaf
 from synnefo_tx.db.pool import Database
-from synnefo_tx.identity.tokens.cache import TokenCache
+from synnefo_tx.identity.access.cache import AccessCache
+from synnefo_tx.identity.access.changes import AccessChanges
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -37,15 +38,15 @@ class Accounts:
     logins: Logins
 
 
-def no_cache() -> TokenCache:
+def no_cache(database: Database) -> AccessCache:
     """A cache that never relies on what it kept, because it hears nothing."""
-    return TokenCache(Deaf(), Clock(), 0)
+    return AccessCache(AccessChanges(database, Identity(), Deaf(), Clock()), Clock(), 0)
 
 
 def accounts(database: Database, settings: Identity | None = None) -> Accounts:
     """The operations on a database."""
     settings = settings or Identity()
-    tokens = Tokens(database, settings, secrets.token_bytes, no_cache())
+    tokens = Tokens(database, settings, secrets.token_bytes, no_cache(database))
     passwords = Passwords(InPlace(), secrets.token_bytes, CHEAPEST)
     users = Users(database, passwords, tokens, secrets.token_bytes, lambda: str(uuid.uuid4()))
     logins = Logins(database, tokens, passwords, LoginFailures(database, settings))

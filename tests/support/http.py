@@ -10,13 +10,17 @@ import treq
 from attrs import frozen
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.rest.metrics import Metrics
-from synnefo_tx.rest.site import ApiSite, Authenticate
+from synnefo_tx.rest.site import ApiSite
+from synnefo_tx.rest.ways import Authenticators, by_token
 from synnefo_tx.settings import Http
 from tests.support.database import DatabaseTestCase
 
@@ -43,23 +47,23 @@ async def nobody(token: str) -> Caller:
     raise Unauthorized("Invalid token")
 
 
-class HttpTestCase(DatabaseTestCase):
-    """A test with a database, a site of its own (``self.site``) and ``self.request``."""
+class SiteMixin:
+    """A site of the test's own (``self.site``), and ``self.request``."""
 
     http = Http()
 
-    async def setUp(self) -> None:
-        await super().setUp()
-        self.authenticate: Authenticate = nobody
-        self.site = ApiSite(
-            self.http, self._authenticate, reactor, Metrics(), lambda: str(uuid.uuid4())
-        )
-        port = reactor.listenTCP(0, self.site.site(), interface="127.0.0.1")
+    def serve(self) -> None:
+        """Listen; to be called when the test is set up."""
+        self.authenticate = nobody
+        self.site = ApiSite(self.http, self.ways(), reactor, Metrics(), lambda: str(uuid.uuid4()))
+        self.factory = self.site.site()
+        port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"
 
-    def _authenticate(self, token: str):
-        return self.authenticate(token)
+    def ways(self) -> Authenticators:
+        """How the site's requests say who sends them."""
+        return {"token": by_token(lambda token: self.authenticate(token))}
 
     async def request(
         self,
@@ -72,6 +76,45 @@ class HttpTestCase(DatabaseTestCase):
     ) -> Answer:
         """Make a request; a body that is no bytes is sent as JSON."""
         return await request(self.url, method, path, body, token=token, headers=headers)
+
+
+class SiteTestCase(SiteMixin, TestCase):
+    """A test with a site of its own, and no database."""
+
+    def setUp(self) -> None:
+        self.serve()
+
+
+class HttpTestCase(SiteMixin, DatabaseTestCase):
+    """A test with a database and a site of its own."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.serve()
+
+
+class Raw(Protocol):
+    """Sends bytes and keeps what comes back until the connection ends."""
+
+    def __init__(self, sent: bytes) -> None:
+        self.sent = sent
+        self.received = b""
+        self.ended: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.transport.write(self.sent)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason=None) -> None:
+        self.ended.callback(self.received)
+
+
+async def connect(url: str, sent: bytes = b"") -> Raw:
+    """A connection that sends bytes as they are."""
+    host, port = url.removeprefix("http://").split(":")
+    return await connectProtocol(HostnameEndpoint(reactor, host, int(port)), Raw(sent))
 
 
 async def request(

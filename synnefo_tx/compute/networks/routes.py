@@ -33,7 +33,14 @@ class NetworkRoutes:
         documents = [wire.network(each, self._base_url) for each in found]
         return listed("networks", documents, since, horizon)
 
-    @endpoint("POST", "/networks", action="network:network:create", body=CreateNetwork, status=201)
+    @endpoint(
+        "POST",
+        "/networks",
+        action="network:network:create",
+        body=CreateNetwork,
+        status=201,
+        rate="create",
+    )
     async def create(self, call: Call[CreateNetwork]) -> dict[str, Any]:
         """Make a private network."""
         wanted = call.body.network

@@ -1,13 +1,13 @@
 """Consoles of servers: who may see which screen, read anew each time.
 
-A ticket names the server and the instance's own uuid. When it is used, and about every second while
-the console lives, everything else is read again: a ticket for a server that is gone, or whose place
-another has taken, opens nothing.
+A ticket names the server and the instance's own uuid. When it is used everything else is read
+again: a ticket for a server that is gone, or whose place another has taken, opens nothing. While
+the console lives its server is read about every second, and its user's access is watched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -29,7 +29,7 @@ from synnefo_tx.ganeti.backends.operations import Backends
 from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.ganeti.model import RapiFailure
 from synnefo_tx.ganeti.requests import instance_name
-from synnefo_tx.identity.users.active import ActiveUsers
+from synnefo_tx.identity.access.changes import AccessChanges, Watch
 from synnefo_tx.settings import Settings
 
 CLUSTER_LIMIT_SECONDS = 5.0
@@ -54,7 +54,7 @@ class ServerConsoles:
         backends: Backends,
         tickets: Tickets,
         places: Places,
-        users: ActiveUsers,
+        access: AccessChanges,
         clock: IReactorTime,
         settings: Settings,
     ) -> None:
@@ -63,7 +63,8 @@ class ServerConsoles:
         self._backends = backends
         self._tickets = tickets
         self._places = places
-        self._users = users
+        self._access = access
+        self._watches: dict[str, Watch] = {}
         self._clock = clock
         self._settings = settings
 
@@ -86,7 +87,7 @@ class ServerConsoles:
             raise BadRequest("Server is not running.")
         async with self._database.transaction("console-ticket") as tx:
             issued = await self._tickets.issue(
-                tx, caller.user, id, str(instance["uuid"]), caller.token_id
+                tx, caller.user, id, str(instance["uuid"]), caller.token_id, caller.session_id
             )
         url = f"{self._settings.console_url}/{issued.ticket}"
         host, _, port = url.split("/")[2].rpartition(":")
@@ -108,19 +109,27 @@ class ServerConsoles:
         name = instance_name(server.id, self._settings.compute.backend_prefix_id)
         return await rapi.instance(name)
 
-    async def open(self, ticket: str, remote: str) -> Target | Refusal:
-        """Use up a ticket, read its target anew, and take a place for the session."""
+    async def open(
+        self, ticket: str, remote: str, lost: Callable[[Refusal], None]
+    ) -> Target | Refusal:
+        """Use up a ticket, read its target anew, take a place for the session, and watch."""
         async with self._database.transaction("console-redeem") as tx:
             used = await self._tickets.redeem(tx, ticket)
         if isinstance(used, Refusal):
             return used
-        refused = (await self._verify([used])).get(used.session_key)
-        target = refused or await self._target(used)
+        caller = Caller(used.user_uuid, token_id=used.token_id, session_id=used.session_id)
+        reason = await self._access.refusal(caller)
+        target = refusals.forbidden(reason) if reason else await self._target(used)
         if isinstance(target, Refusal):
             return target
         async with self._database.transaction("console-place") as tx:
             full = await self._places.take(tx, used.session_key, used.user_uuid, used.server_id)
-        return full or target
+        if full is not None:
+            return full
+        self._watches[used.session_key] = self._access.watch(
+            caller, lambda reason: lost(refusals.forbidden(reason))
+        )
+        return target
 
     async def _target(self, used: UsedTicket) -> Target | Refusal:
         async with self._database.transaction("console-target") as tx:
@@ -150,15 +159,19 @@ class ServerConsoles:
             port=port,
             password=used.password,
             token_id=used.token_id,
+            session_id=used.session_id,
         )
 
     async def closed(self, target: Target) -> None:
-        """Give the session's place back."""
+        """Watch no more, and give the session's place back."""
+        watch = self._watches.pop(target.session_key, None)
+        if watch is not None:
+            watch.end()
         async with self._database.transaction("console-closed") as tx:
             await self._places.release(tx, target.session_key)
 
     async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
-        """Which live consoles must end, and why; the others keep their places."""
+        """Whose servers show no screen any more, and why; the others keep their places."""
         refused = await self._verify(targets)
         kept = [each for each in targets if each.session_key not in refused]
         async with self._database.transaction("console-places") as tx:
@@ -176,21 +189,15 @@ class ServerConsoles:
             server = await ServerStore(tx).find(target.server_id)
         return None if server is None else LOST_DURING.get(server.task)
 
-    async def _verify(self, sessions: Sequence[Target | UsedTicket]) -> dict[str, Refusal]:
-        states = await operstates(self._database, [each.server_id for each in sessions])
-        active = await self._users.among([each.user_uuid for each in sessions])
-        tokens = await self._users.tokens_among([each.token_id for each in sessions])
+    async def _verify(self, targets: Sequence[Target]) -> dict[str, Refusal]:
+        states = await operstates(self._database, [each.server_id for each in targets])
         refused = {}
-        for each in sessions:
-            key, state = each.session_key, states.get(each.server_id, "DESTROYED")
+        for each in targets:
+            state = states.get(each.server_id, "DESTROYED")
             if state == "DESTROYED":
-                refused[key] = refusals.gone()
-            elif each.user_uuid not in active:
-                refused[key] = refusals.forbidden("the user is not active")
-            elif each.token_id and each.token_id not in tokens:
-                refused[key] = refusals.forbidden("the token that asked for it has ended")
+                refused[each.session_key] = refusals.gone()
             elif state != "STARTED":
-                refused[key] = refusals.not_running()
+                refused[each.session_key] = refusals.not_running()
         return refused
 
 

@@ -141,7 +141,7 @@ class ParameterRoutes:
         "GET",
         "/server-params/<params_id>",
         action="vmapi:parameters:read",
-        authentication="none",
+        ways=("none",),
     )
     async def read(self, call: Call[None], params_id: str) -> Reply:
         """Hand one-time parameters to the OS installer."""

@@ -75,7 +75,14 @@ class ServerRoutes:
             page = await self._pages.changed(call.caller, since)
         return at_horizon(page.horizon, wire.listing(page.documents))
 
-    @endpoint("POST", "/servers", action="compute:server:create", body=CreateServer, status=202)
+    @endpoint(
+        "POST",
+        "/servers",
+        action="compute:server:create",
+        body=CreateServer,
+        status=202,
+        rate="create",
+    )
     async def create(self, call: Call[CreateServer]) -> bytes:
         """Start building a server; the reply carries its administrator password."""
         created = await self._servers.create(call.caller, wire.draft(call.body, self._settings))

@@ -24,7 +24,7 @@ class AccountRoutes:
         """List limits and usage of the caller in each of their projects."""
         return await self.quota.listing(call.caller.user)
 
-    @endpoint("GET", "/resources", action="account:resource:list", authentication="none")
+    @endpoint("GET", "/resources", action="account:resource:list", ways=("none",))
     async def list_resources(self, call: Call[None]) -> dict[str, Any]:
         """List the resources that are counted."""
         return resources_document(await self.resources.list_all())

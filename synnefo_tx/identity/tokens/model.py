@@ -6,18 +6,7 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from synnefo_tx.caller import Caller
-
-
-@frozen
-class Access:
-    """What a valid token stands for."""
-
-    caller: Caller
-    username: str
-    created: datetime
-    expires: datetime
-    default_project_name: str
+from synnefo_tx.identity.access.model import Access
 
 
 @frozen

@@ -12,9 +12,10 @@ from datetime import datetime
 from synnefo_tx.caller import Caller
 from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import Unauthorized
+from synnefo_tx.identity.access.cache import AccessCache
+from synnefo_tx.identity.access.model import Access
 from synnefo_tx.identity.secret import Entropy, digest, new_token
-from synnefo_tx.identity.tokens.cache import TokenCache
-from synnefo_tx.identity.tokens.model import Access, IssuedToken
+from synnefo_tx.identity.tokens.model import IssuedToken
 from synnefo_tx.identity.tokens.store import SELECT_ACCESS, TokenStore, access_from_row
 from synnefo_tx.settings import Identity
 
@@ -25,7 +26,7 @@ class Tokens:
     """Authenticates by token, gives tokens out and takes them back."""
 
     def __init__(
-        self, database: Database, settings: Identity, entropy: Entropy, cache: TokenCache
+        self, database: Database, settings: Identity, entropy: Entropy, cache: AccessCache
     ) -> None:
         self._database = database
         self._settings = settings

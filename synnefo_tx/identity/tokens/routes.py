@@ -38,12 +38,12 @@ class IdentityRoutes:
     def _v3(self) -> dict[str, Any]:
         return self._version("v3.14", "v3", "stable", V3_UPDATED)
 
-    @endpoint("GET", "/", action="identity:versions", authentication="none", cheap=True)
+    @endpoint("GET", "/", action="identity:versions", ways=("none",), cheap=True)
     async def list_versions(self, call: Call[None]) -> dict[str, Any]:
         """List the versions of the identity API."""
         return {"versions": {"values": [self._v2(), self._v3()]}}
 
-    @endpoint("GET", "/v2.0", action="identity:versions", authentication="none", cheap=True)
+    @endpoint("GET", "/v2.0", action="identity:versions", ways=("none",), cheap=True)
     async def show_v2(self, call: Call[None]) -> dict[str, Any]:
         """Show version 2.0 of the identity API."""
         version = self._v2()
@@ -52,7 +52,7 @@ class IdentityRoutes:
         version["media_types"] = [{"base": "application/json", "type": V2_MEDIA_TYPE}]
         return {"version": version}
 
-    @endpoint("GET", "/v3", action="identity:versions", authentication="none", cheap=True)
+    @endpoint("GET", "/v3", action="identity:versions", ways=("none",), cheap=True)
     async def show_v3(self, call: Call[None]) -> dict[str, Any]:
         """Show version 3 of the identity API."""
         version = self._v3()
@@ -63,10 +63,12 @@ class IdentityRoutes:
         "POST",
         "/v2.0/tokens",
         action="identity:token:create",
-        authentication="none",
+        ways=("none",),
         body=wire.AuthRequest,
         empty_body_allowed=True,
         cheap=True,
+        rate="login",
+        journal="",
     )
     async def authenticate(self, call: Call[wire.AuthRequest | None]) -> dict[str, Any]:
         """Show what a token stands for, and the services; without a body only these."""
@@ -90,9 +92,10 @@ class IdentityRoutes:
         "POST",
         "/v3/auth/tokens",
         action="identity:token:create",
-        authentication="none",
+        ways=("none",),
         body=wire.V3AuthRequest,
         status=201,
+        rate="login",
     )
     async def create_token(self, call: Call[wire.V3AuthRequest]) -> Reply:
         """Log in with a password or a token, for a new token in X-Subject-Token."""

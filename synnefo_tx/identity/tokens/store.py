@@ -5,21 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from synnefo_tx.caller import ADMIN_ROLE, Caller
 from synnefo_tx.db.pool import Hot, Row, Transaction
-from synnefo_tx.identity.tokens.model import Access
+from synnefo_tx.identity.access.model import Access
+from synnefo_tx.identity.access.store import OF_TOKENS, TOKEN_LIFE, WHO, who_from_row
 
-SELECT_ACCESS = Hot("""
-SELECT t.id, t.created, t.expires, extract(epoch FROM t.expires - synnefo_now())::float8,
-    u.is_active, u.uuid, u.email, u.username, u.first_name, u.last_name, u.is_admin, u.groups,
-    scope.uuid::text, scope.realname,
-    ARRAY (
-        SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
-        WHERE m.member = u.uuid AND m.state IN ('accepted', 'leave_requested')
-        AND p.state = 'active' ORDER BY p.id
-    )
-FROM api_tokens t JOIN users u ON u.uuid = t.user_uuid
-LEFT JOIN projects scope ON scope.uuid = coalesce(t.project, u.default_project)
+SELECT_ACCESS = Hot(f"""
+SELECT t.id, t.created, t.expires, {TOKEN_LIFE}, {WHO} {OF_TOKENS}
 WHERE t.sha256 = %(sha256)s
 """)
 # Nothing is inserted when the parent is gone, and no child outlives its parent.
@@ -43,19 +34,10 @@ DELETE FROM api_tokens WHERE id IN (
 
 def access_from_row(row: Row) -> tuple[Access, float, bool]:
     """What the token stands for; its life in seconds; whether its user is active."""
-    id_, created, expires, life_seconds, active, uuid, email, username, first, last = row[:10]
-    admin, groups, default_project, project_name, projects = row[10:]
-    caller = Caller(
-        user=uuid,
-        email=email,
-        name=f"{first} {last}".strip(),
-        roles=frozenset([*groups, *([ADMIN_ROLE] if admin else [])]),
-        projects=tuple(projects),
-        default_project=default_project or "",
-        token_id=id_,
-    )
-    access = Access(caller, username, created, expires, project_name or "")
-    return access, life_seconds, active
+    id_, created, expires, life_seconds = row[:4]
+    who = who_from_row(row[4:], token_id=id_)
+    access = Access(who.caller, who.username, created, expires, who.default_project_name)
+    return access, life_seconds, who.is_active
 
 
 class TokenStore:

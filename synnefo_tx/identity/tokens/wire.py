@@ -9,10 +9,11 @@ from attrs import field, frozen
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import BadRequest
+from synnefo_tx.identity.access.model import Access
 from synnefo_tx.identity.catalog.model import Catalog
 from synnefo_tx.identity.catalog.wire import service_catalog, v3_catalog
 from synnefo_tx.identity.model import is_uuid
-from synnefo_tx.identity.tokens.model import Access, LoggedIn, LoginName, Scope
+from synnefo_tx.identity.tokens.model import LoggedIn, LoginName, Scope
 
 DOMAIN = {"id": "default", "name": "Default"}
 

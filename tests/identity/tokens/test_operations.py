@@ -17,7 +17,9 @@ from tests.support.identity import FAR, make_project, make_user
 class TokensTests(DatabaseTestCase):
     async def setUp(self) -> None:
         await super().setUp()
-        self.tokens = Tokens(self.database, Identity(), secrets.token_bytes, no_cache())
+        self.tokens = Tokens(
+            self.database, Identity(), secrets.token_bytes, no_cache(self.database)
+        )
         self.user = await make_user(self.database, "Alice@example.org", groups=("helpdesk",))
 
     async def issue(self, expires=None, **options):

@@ -10,9 +10,10 @@ from twisted.internet.task import Clock
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.listener import Listener
 from synnefo_tx.faults import Unauthorized
+from synnefo_tx.identity.access.cache import AccessCache
+from synnefo_tx.identity.access.changes import KEPT_SECONDS, AccessChanges
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import digest
-from synnefo_tx.identity.tokens.cache import LIFE_SECONDS, TokenCache
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.settings import DatabaseSettings, Identity
 from tests.support.database import DatabaseTestCase
@@ -22,14 +23,15 @@ from tests.support.processes import until
 HEARD_SECONDS = 1.0
 
 
-class TokenCacheTests(DatabaseTestCase):
+class AccessCacheTests(DatabaseTestCase):
     """Two tokens of one user and one of another, remembered by a process that listens."""
 
     async def setUp(self) -> None:
         await super().setUp()
         self.listener = Listener(connector(reactor, self.url, DatabaseSettings()), reactor)
         self.clock = Clock()
-        self.cache = TokenCache(self.listener, self.clock, 2)
+        access = AccessChanges(self.database, Identity(), self.listener, self.clock)
+        self.cache = AccessCache(access, self.clock, 2)
         self.tokens = Tokens(self.database, Identity(), secrets.token_bytes, self.cache)
         self.listener.startService()
         self.addCleanup(self.listener.stopService)
@@ -125,5 +127,5 @@ class TokenCacheTests(DatabaseTestCase):
         self.assertEqual([self.cache.get(key) is None for key in (b"a", b"b", b"c")], [1, 0, 0])
         self.clock.advance(5)
         self.assertEqual([self.cache.get(key) is None for key in (b"b", b"c")], [0, 1])
-        self.clock.advance(LIFE_SECONDS)
+        self.clock.advance(KEPT_SECONDS)
         self.assertIsNone(self.cache.get(b"b"))

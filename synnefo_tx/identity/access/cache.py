@@ -1,7 +1,7 @@
-"""What tokens stand for, kept for as long as every change of it would be heard.
+"""What tokens and sessions stand for, kept for as long as every change of it would be heard.
 
-An entry goes when anything of its user changes, in whatever process: the database itself tells
-(see the migration ``access_changes``). While that cannot be heard nothing is kept or given.
+An entry goes when anything of its user changes, in whatever process (see ``changes``). While that
+cannot be heard nothing is kept or given.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from collections import OrderedDict
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
-from synnefo_tx.db.listener import Hearing
-from synnefo_tx.identity.tokens.model import Access
-
-CHANNEL = "access_changed"
-LIFE_SECONDS = 30.0
+from synnefo_tx.identity.access.changes import KEPT_SECONDS, AccessChanges
+from synnefo_tx.identity.access.model import Access
 
 
 @frozen
@@ -24,36 +21,36 @@ class _Entry:
     ends: float
 
 
-class TokenCache:
-    """Accesses by the digest of their token; at most ``entries_max``."""
+class AccessCache:
+    """Accesses by the digest of their secret; at most ``entries_max``."""
 
-    def __init__(self, hearing: Hearing, clock: IReactorTime, entries_max: int) -> None:
-        self._hearing = hearing
+    def __init__(self, access: AccessChanges, clock: IReactorTime, entries_max: int) -> None:
+        self._access = access
         self._clock = clock
         self._entries_max = entries_max
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self.changes = 0
-        hearing.subscribe(CHANNEL, self._changed)
+        access.subscribe(self._changed)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def get(self, digest: bytes) -> Access | None:
-        """What the token stands for, if that is certain."""
+        """What the secret stands for, if that is certain."""
         entry = self._entries.get(digest)
-        if entry is None or not self._hearing.is_hearing:
+        if entry is None or not self._access.is_hearing:
             return None
         # The clock may jump back: then an entry seems younger than it is, but not older.
-        if not 0 < entry.ends - self._clock.seconds() <= LIFE_SECONDS:
+        if not 0 < entry.ends - self._clock.seconds() <= KEPT_SECONDS:
             del self._entries[digest]
             return None
         return entry.access
 
     def put(self, digest: bytes, access: Access, life_seconds: float, changes: int) -> None:
         """Keep what was read when ``changes`` had been heard; not when there were more since."""
-        if changes != self.changes or not self._hearing.is_hearing:
+        if changes != self.changes or not self._access.is_hearing:
             return
-        ends = self._clock.seconds() + min(LIFE_SECONDS, life_seconds)
+        ends = self._clock.seconds() + min(KEPT_SECONDS, life_seconds)
         self._entries[digest] = _Entry(access, ends)
         self._entries.move_to_end(digest)
         if len(self._entries) > self._entries_max:

@@ -1,0 +1,1 @@
+"""Who is let in now, and who is told when that ends."""
