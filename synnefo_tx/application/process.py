@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from synnefo_tx.application.broker import BrokerParts, build_broker
+from synnefo_tx.application.changes import ChangeParts, build_changes, mount_changes
 from synnefo_tx.application.compute import ComputeParts, build_compute, mount_compute
 from synnefo_tx.application.console import ConsoleParts, build_console
 from synnefo_tx.application.edges import Edges
@@ -30,6 +31,7 @@ class Application:
     identity: IdentityParts
     ganeti: GanetiParts
     compute: ComputeParts
+    changes: ChangeParts
     console: ConsoleParts
     poller: Poller
     job_waiting: JobWaiting
@@ -45,6 +47,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     ganeti = build_ganeti(settings, database, sealer, edges)
     compute = build_compute(settings, database, sealer, edges, identity, ganeti)
     console = build_console(settings, database, sealer, edges, identity, ganeti, compute.servers)
+    changes = build_changes(settings, database, edges, metrics, identity, compute)
     ganeti.jobs.subscribe("server", compute.events)
     ganeti.jobs.subscribe("network", compute.network_events)
     poller = Poller(
@@ -61,6 +64,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
     site = ApiSite(settings.http, ways(identity), edges.clock, metrics, edges.new_id)
     mount_operation(site, metrics, operation, edges.clock)
+    mount_changes(site, changes)
     mount_identity(site, settings, identity)
     mount_compute(site, settings, compute, console.consoles)
     return Application(
@@ -70,6 +74,7 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         identity=identity,
         ganeti=ganeti,
         compute=compute,
+        changes=changes,
         console=console,
         poller=poller,
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),

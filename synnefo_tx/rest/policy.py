@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "identity:token:create": anyone,
     "account:quota:list": authenticated,
     "account:resource:list": anyone,
+    "events:follow": authenticated,
     "compute:versions": anyone,
     "compute:extension:list": authenticated,
     "compute:flavor:list": authenticated,

@@ -209,6 +209,7 @@ def call_of(
         body=_body(endpoint, request),
         remote=remote,
         query=query,
+        last_event_id=request.getHeader("Last-Event-ID") or "",
         caller_or_none=caller,
         pieces_or_none=request.pieces,
     )

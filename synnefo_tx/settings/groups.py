@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from attrs import Factory, fields, frozen
 
+from synnefo_tx.settings.changes import Changes
 from synnefo_tx.settings.compute import Compute
 from synnefo_tx.settings.console import Console
 from synnefo_tx.settings.database import DatabaseSettings
@@ -28,6 +29,7 @@ class Settings:
     database: DatabaseSettings = Factory(DatabaseSettings)
     identity: Identity = Factory(Identity)
     compute: Compute = Factory(Compute)
+    changes: Changes = Factory(Changes)
     ganeti: Ganeti = Factory(Ganeti)
     broker: BrokerSettings = Factory(BrokerSettings)
     eventd: Eventd = Factory(Eventd)

@@ -20,6 +20,11 @@ from tests.support.database import DatabaseTestCase, open_database
 RUNNING = "SELECT pid FROM pg_stat_activity WHERE state <> 'idle' AND query LIKE %(like)s"
 
 
+def stand_still(seconds: float) -> None:
+    """Do nothing, as a process that is stopped."""
+    time.sleep(seconds)
+
+
 class PoolTests(DatabaseTestCase):
     limits = {"connections": 2, "waiting": 2, "wait_seconds": 0.5, "statement_seconds": 5}
 
@@ -279,7 +284,7 @@ class BoundedTransactionTests(DatabaseTestCase):
         with self.assertRaises(DatabaseUnavailable):
             async with self.database.transaction("stopped") as tx:
                 await tx.run("INSERT INTO thing VALUES (1)")
-                time.sleep(0.3)
+                stand_still(0.3)
         self.assertEqual((await self.count(), self.database.busy_count), (0, 0))
 
     async def test_longer_by_its_own_word(self) -> None:

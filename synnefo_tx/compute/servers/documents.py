@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from synnefo_tx.compute.servers.lifecycle import TASK_STATES
+from synnefo_tx.compute.visibility import VIEWER, VIEWERS, sees_server
 from synnefo_tx.db.document import (
     Json,
     Listed,
@@ -124,7 +125,7 @@ FROM (SELECT *, changed_xid AS version FROM servers s WHERE {where}) AS s
 """)
 
 
-OWNED = "s.userid = %(user)s"
+OWNED = sees_server("s", "%(user)s")
 LIVE = f"{OWNED} AND NOT s.deleted"
 CHANGED = f"{OWNED} AND s.updated >= %(since)s"
 SHOWN = f"SELECT {VERSION}, string_agg(document, ', ' ORDER BY s.id)"
@@ -134,6 +135,13 @@ DETAILS = _documents(LIVE, LISTED)
 DETAILS_CHANGED = _documents(CHANGED, LISTED)
 BRIEFS = _brief(LIVE)
 BRIEFS_CHANGED = _brief(CHANGED)
+# The same for some of all servers, with those of some users who see each.
+SEEN = _documents(
+    "s.id = ANY (%(ids)s::bigint[]) AND NOT s.deleted"
+    f" AND EXISTS (SELECT FROM {VIEWERS} WHERE {sees_server('s', VIEWER)})",
+    f"""SELECT s.id::text, s.document, array_agg({VIEWER}::text)
+FROM documents s JOIN {VIEWERS} ON {sees_server("s", VIEWER)} GROUP BY s.id, s.document""",
+)
 IS_CHANGED = Hot(f"SELECT EXISTS (SELECT FROM servers s WHERE {CHANGED}), commit_horizon()")
 LIVE_VERSION = Hot(f"""
 SELECT {VERSION}, commit_horizon()

@@ -8,11 +8,13 @@ has to be dropped when a server changes, in this process or another.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import datetime
 
 from attrs import evolve, frozen
 
 from synnefo_tx.caller import Caller
+from synnefo_tx.changes.model import Seen
 from synnefo_tx.compute.changes import nothing_since
 from synnefo_tx.compute.servers import documents
 from synnefo_tx.db.pool import Database, Row, Transaction
@@ -99,6 +101,12 @@ class ServerPages:
         if page.version is None:
             raise ItemNotFound("Server not found.")
         return page.documents
+
+    async def seen(self, ids: Sequence[int], users: Sequence[str]) -> list[Seen]:
+        """Those of some live servers that any of some users sees."""
+        values = {**self._values, "ids": list(ids), "users": list(users)}
+        rows = await self._database.read(documents.SEEN, values)
+        return [Seen(key, document.encode(), viewers) for key, document, viewers in rows]
 
     async def show_new(self, tx: Transaction, caller: Caller, id: int) -> bytes:
         """A server that a transaction has just made for the caller."""
