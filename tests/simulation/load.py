@@ -161,6 +161,8 @@ class Load:
         for number in range(self._controllers):
             if number not in world.controllers:
                 world.start(number)
+        # Who sleeps must wake first: what it asks for in its sleep has no answer when it wakes.
+        world.wait(max(world.paused_for(number) for number in range(self._controllers)))
         settle(world)
         world.wait(LISTING_SECONDS)
         settle(world)
