@@ -198,9 +198,9 @@ class InterleavingTests(DatabaseTestCase):
         for number, each in enumerate(self.followers):
             each.connect(self.processes[number % 2].feed)
         for run in range(RUNS):
-            await self.steps(random.Random(f"stream {run}"))
-            for each in self.writers:
-                each.commit()
+            chance = random.Random(f"stream {run}")
+            await self.steps(chance)
+            await self.commit_late(chance)
             listed = dict(await self.database.read(ALL))
 
             async def agree(listed=listed) -> bool:
@@ -213,6 +213,17 @@ class InterleavingTests(DatabaseTestCase):
         epochs = await self.database.read("SELECT epoch FROM elections WHERE name = 'sequencer'")
         self.assertGreater(epochs[0][0], 1)
         await self.stop()
+
+    async def commit_late(self, chance: random.Random) -> None:
+        """The last statements of all were written at once; they are committed one by one, while
+        what was committed before is told."""
+        order = list(range(WRITERS))
+        for number in order:
+            self.write(number, chance)
+        chance.shuffle(order)
+        for number in order:
+            self.writers[number].commit()
+            await deferLater(reactor, 0.2)
 
     async def steps(self, chance: random.Random) -> None:
         for step in range(STEPS):
