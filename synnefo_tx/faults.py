@@ -69,6 +69,10 @@ class OverLimit(Fault):
     name, status = "overLimit", 413
 
 
+class UnprocessableEntity(Fault):
+    name, status = "unprocessableEntity", 422
+
+
 class TooManyRequests(Fault):
     name, status = "overLimit", 429
 

@@ -270,6 +270,7 @@ async def reconcile_quota(app: Application) -> int:
 
 async def sweep(app: Application) -> None:
     """Remove what is past its time."""
+    await app.doors.kept.sweep()
     await app.compute.parameters.sweep()
     await app.compute.misses.sweep()
     await changes.sweep(app.database, app.settings.changes.keep_seconds)

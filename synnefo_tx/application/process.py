@@ -8,6 +8,7 @@ from synnefo_tx.application.broker import BrokerParts, build_broker
 from synnefo_tx.application.changes import ChangeParts, build_changes, mount_changes
 from synnefo_tx.application.compute import ComputeParts, build_compute, mount_compute
 from synnefo_tx.application.console import ConsoleParts, build_console
+from synnefo_tx.application.doors import DoorParts, build_doors
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
 from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
@@ -37,7 +38,12 @@ class Application:
     job_waiting: JobWaiting
     broker: BrokerParts | None
     operation: OperationParts
-    site: ApiSite
+    doors: DoorParts
+
+    @property
+    def site(self) -> ApiSite:
+        """Where all endpoints are."""
+        return self.doors.site
 
 
 def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
@@ -62,7 +68,8 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
-    site = ApiSite(settings.http, ways(identity), edges.clock, metrics, edges.new_id)
+    doors = build_doors(settings, database, sealer, edges, metrics, ways(identity))
+    site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
     mount_changes(site, changes)
     mount_identity(site, settings, identity)
@@ -80,5 +87,5 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
         broker=broker,
         operation=operation,
-        site=site,
+        doors=doors,
     )

@@ -23,14 +23,14 @@ class Streams:
         self, feed: Feed, watching: Watching, settings: Changes, figures: StreamFigures
     ) -> None:
         self.settings = settings
-        self._feed = feed
+        self.feed = feed
         self._watching = watching
         self._figures = figures
         self._open: Counter[str] = Counter()
 
     async def ended(self) -> None:
         """Return when the last stream has ended, and nothing is read for any."""
-        await self._feed.ended()
+        await self.feed.ended()
 
     def check_room(self, caller: Caller) -> None:
         """Raise TooManyRequests or ServiceUnavailable when a caller gets no further stream."""
@@ -48,7 +48,7 @@ class Streams:
 
         def ended(was_cut: bool) -> None:
             watch.end()
-            self._feed.leave(subscriber)
+            self.feed.leave(subscriber)
             self._open[caller.user] -= 1
             if not self._open[caller.user]:
                 del self._open[caller.user]
@@ -59,4 +59,4 @@ class Streams:
         self._open[caller.user] += 1
         self._figures.open.inc()
         body.ended = ended
-        self._feed.join(subscriber)
+        self.feed.join(subscriber)

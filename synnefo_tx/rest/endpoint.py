@@ -15,9 +15,12 @@ from attrs import Factory, field, frozen
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.rest import policy
+from synnefo_tx.rest.kept import Claim
+from synnefo_tx.rest.once import ALWAYS, Once
 from synnefo_tx.rest.pieces import BodyPieces, NoPieces
 
 B = TypeVar("B")
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
 Way = Literal["token", "session", "service", "signature", "tempurl", "none"]
@@ -81,8 +84,8 @@ class Endpoint:
             raise ValueError(f"endpoint {self.method} {self.path}: none is the last of its ways")
         if self.body is not None and self.streamed_max_bytes is not None:
             raise ValueError(f"endpoint {self.method} {self.path}: collected or streamed?")
-        if self.idempotent and "none" in self.ways:
-            raise ValueError(f"endpoint {self.method} {self.path}: whose key would it be?")
+        if self.idempotent and (self.method != "POST" or "none" in self.ways):
+            raise ValueError(f"endpoint {self.method} {self.path}: keys are for a caller's POST")
 
 
 class Options(TypedDict, total=False):
@@ -113,11 +116,17 @@ class Call(Generic[B]):
     """Where a stream of events was cut, as its client says (HTML standard §9.2.4)."""
     caller_or_none: Caller | None = None
     pieces_or_none: BodyPieces | None = field(default=None, repr=False)
+    claim_or_none: Claim | None = field(default=None, repr=False)
 
     @property
     def pieces(self) -> BodyPieces | NoPieces:
         """The body in pieces, where the endpoint says that it is handed on; empty without one."""
         return self.pieces_or_none or NoPieces()
+
+    def once(self, reply_of: Callable[[R], Any]) -> Once[R]:
+        """What lets an operation take effect once, if the request says so by its Idempotency-Key;
+        ``reply_of`` makes of its result what the route returns."""
+        return ALWAYS if self.claim_or_none is None else self.claim_or_none.once(reply_of)
 
     @property
     def caller(self) -> Caller:

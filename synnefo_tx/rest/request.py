@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ from synnefo_tx.caller import Caller
 from synnefo_tx.faults import BadRequest, Forbidden, RequestEntityTooLarge
 from synnefo_tx.rest import codec
 from synnefo_tx.rest.endpoint import FORM, JSON, Call, Endpoint
+from synnefo_tx.rest.kept import Claim, KeptReplies, RequestKey, check_key
 from synnefo_tx.rest.pieces import BodyPieces, Source, cut
 from synnefo_tx.rest.reply import fault_document
 
@@ -196,7 +198,11 @@ def client_address(request: Request, trusted_proxies: tuple[str, ...]) -> str:
 
 
 def call_of(
-    endpoint: Endpoint, request: LimitedRequest, caller: Caller | None, remote: str
+    endpoint: Endpoint,
+    request: LimitedRequest,
+    caller: Caller | None,
+    remote: str,
+    kept: KeptReplies,
 ) -> Call[Any]:
     """The call that a request makes; raises BadRequest."""
     if len(request.args or {}) > QUERY_ARGUMENTS_MAX:
@@ -205,14 +211,27 @@ def call_of(
         key.decode("utf-8", "replace"): values[0].decode("utf-8", "replace")
         for key, values in (request.args or {}).items()
     }
+    raw = request.content.read() if request.content and endpoint.body is not None else b""
     return Call(
-        body=_body(endpoint, request),
+        body=_body(endpoint, raw, request.getHeader("Content-Type") or ""),
         remote=remote,
         query=query,
         last_event_id=request.getHeader("Last-Event-ID") or "",
         caller_or_none=caller,
         pieces_or_none=request.pieces,
+        claim_or_none=_claim(endpoint, request, caller, raw, kept) if endpoint.idempotent else None,
     )
+
+
+def _claim(
+    endpoint: Endpoint, request: Request, caller: Caller | None, raw: bytes, kept: KeptReplies
+) -> Claim | None:
+    keys = request.requestHeaders.getRawHeaders("Idempotency-Key")
+    if keys is None or caller is None:
+        return None
+    path = request.path.decode("utf-8", "replace").rstrip("/")
+    wanted = RequestKey(caller.user, path, check_key(list(keys)))
+    return Claim(kept, wanted, hashlib.sha256(raw).digest(), endpoint.status)
 
 
 DECODERS: Mapping[str, Callable[[bytes], Any]] = {
@@ -221,13 +240,10 @@ DECODERS: Mapping[str, Callable[[bytes], Any]] = {
 }
 
 
-def _body(endpoint: Endpoint, request: Request) -> Any:
-    if endpoint.body is None:
+def _body(endpoint: Endpoint, raw: bytes, content_type: str) -> Any:
+    if endpoint.body is None or (not raw and endpoint.empty_body_allowed):
         return None
-    raw = request.content.read() if request.content else b""
-    if not raw and endpoint.empty_body_allowed:
-        return None
-    given = (request.getHeader("Content-Type") or "").lower()
+    given = content_type.lower()
     for media_type in endpoint.request_types:
         if given.startswith(media_type):
             return codec.structure(DECODERS[media_type](raw), endpoint.body)

@@ -35,7 +35,8 @@ from synnefo_tx.faults import (
 )
 from synnefo_tx.rest import policy
 from synnefo_tx.rest.channel import ApiFactory
-from synnefo_tx.rest.endpoint import Endpoint, Reply, endpoints_of
+from synnefo_tx.rest.endpoint import Call, Endpoint, Reply, endpoints_of
+from synnefo_tx.rest.kept import REPLAYED_HEADER, Claim, KeptReplies, Replay
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.reply import begin, render, render_fault, unexpected
 from synnefo_tx.rest.request import (
@@ -77,6 +78,7 @@ class ApiSite:
         clock: IReactorTime,
         metrics: Metrics,
         new_id: Callable[[], str],
+        kept: KeptReplies,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -84,6 +86,7 @@ class ApiSite:
         self._authenticators = authenticators
         self._clock = clock
         self._new_id = new_id
+        self._kept = kept
         self._app = Klein()
         self._roots: list[str] = []
         self._app.handle_errors(HTTPException)(self._unrouted)
@@ -167,15 +170,12 @@ class ApiSite:
             check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
             caller = await identify(mounted.endpoint, request, self._authenticators)
             policy.check(mounted.endpoint.action, caller, remote)
-            call = call_of(mounted.endpoint, request, caller, remote)
-            result = await mounted.method(call, **arguments)
-            if isinstance(result, Stream):
-                self.streams.begin(request, mounted.endpoint.reply_type, result)
-                body = None
+            call = call_of(mounted.endpoint, request, caller, remote, self._kept)
+            if call.claim_or_none is None:
+                result = await mounted.method(call, **arguments)
             else:
-                body = render(request, mounted.endpoint, result)
-            if isinstance(result, Reply) and result.delivered is not None:
-                self._follow_delivery(request, result.delivered)
+                result = await self._once(mounted, call, call.claim_or_none, arguments)
+            body = self._render(mounted.endpoint, request, result)
         except Fault as fault:
             body = render_fault(request, fault)
         except CancelledError:
@@ -189,6 +189,25 @@ class ApiSite:
             request.stop_reading()
         self._account(mounted.name, request, caller, remote, time.monotonic() - started)
         return body
+
+    def _render(self, endpoint: Endpoint, request: Request, result: Any) -> bytes | None:
+        if isinstance(result, Stream):
+            self.streams.begin(request, endpoint.reply_type, result)
+            return None
+        body = render(request, endpoint, result)
+        if isinstance(result, Reply) and result.delivered is not None:
+            self._follow_delivery(request, result.delivered)
+        return body
+
+    async def _once(
+        self, mounted: Mounted, call: Call[Any], claim: Claim, arguments: dict[str, str]
+    ) -> Any:
+        async with self._kept.turn(claim.wanted):
+            try:
+                return await mounted.method(call, **arguments)
+            except Replay as replay:
+                kept = replay.reply
+                return Reply(kept.body, kept.status, {REPLAYED_HEADER: "true"})
 
     def _check_room(self, endpoint: Endpoint) -> None:
         """Refuse what would only wait: who is told so at once may come back in better times."""

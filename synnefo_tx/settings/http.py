@@ -32,3 +32,6 @@ class Http:
         "Requests that a process serves at once; more get 503 with Retry-After",
         unit="requests",
     )
+    idempotency_hours: int = setting(
+        24, "Time that the reply to a request with an Idempotency-Key is given again"
+    )

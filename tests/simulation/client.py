@@ -21,6 +21,7 @@ class Answer:
     status: int
     json: Any
     text: str
+    date: str = ""
 
     @property
     def is_unknown(self) -> bool:
@@ -39,21 +40,24 @@ class Client:
     def __init__(self, agent: IAgent) -> None:
         self._agent = agent
 
-    def ask(self, method: str, url: str, body: Any, token: str) -> Deferred[Answer]:
+    def ask(self, method: str, url: str, body: Any, token: str, key: str = "") -> Deferred[Answer]:
         """Ask; the Deferred never fires if the connection is cut."""
         headers = Headers({"Content-Type": ["application/json"]})
         if token:
             headers.addRawHeader("X-Auth-Token", token)
+        if key:
+            headers.addRawHeader("Idempotency-Key", key)
         producer = None if body is None else WholeBody(json.dumps(body).encode())
         asked = self._agent.request(method.encode(), url.encode(), headers, producer)
         return asked.addCallback(self._read)
 
     def _read(self, response: Any) -> Deferred[Answer]:
         body: Deferred[bytes] = readBody(response)
-        return body.addCallback(lambda content: _answer(response.code, content))
+        date = response.headers.getRawHeaders("Date", [""])[0]
+        return body.addCallback(lambda content: _answer(response.code, content, date))
 
 
-def _answer(status: int, content: bytes) -> Answer:
+def _answer(status: int, content: bytes, date: str) -> Answer:
     text = content.decode()
     is_json = text.startswith(("{", "["))
-    return Answer(status, json.loads(text) if is_json else None, text)
+    return Answer(status, json.loads(text) if is_json else None, text, date)

@@ -81,7 +81,7 @@ class User:
         self._world = world
         self._controller = controller
 
-    def ask(self, method: str, path: str, body: Any = None) -> Deferred[Answer]:
+    def ask(self, method: str, path: str, body: Any = None, key: str = "") -> Deferred[Answer]:
         """One request of the compute or network API."""
         return self._world.request(
             method,
@@ -89,12 +89,17 @@ class User:
             body,
             token=self._world.facts["token"],
             controller=self._controller,
+            key=key,
         )
 
     def create(
-        self, flavor: str = "small", name: str = "simulated", networks: Sequence[str] = ()
+        self,
+        flavor: str = "small",
+        name: str = "simulated",
+        networks: Sequence[str] = (),
+        key: str = "",
     ) -> Deferred[Answer]:
-        """Ask for a server, with a password and a file."""
+        """Ask for a server, with a password and a file; with a key the request may be repeated."""
         server = {
             "name": name,
             "imageRef": IMAGE,
@@ -103,7 +108,7 @@ class User:
             "networks": [{"uuid": each} for each in networks],
             "personality": [{"path": "/root/file", "contents": PERSONALITY}],
         }
-        return self.ask("POST", "/servers", {"server": server})
+        return self.ask("POST", "/servers", {"server": server}, key)
 
     def act(self, id: int, **action: Any) -> Deferred[Answer]:
         """Ask for an action."""

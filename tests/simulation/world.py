@@ -73,12 +73,13 @@ class LogBook:
 class World:
     """A run. ``choose`` says what happens at each gate; without it nothing goes wrong.
 
-    With ``messages`` the clusters tell of their jobs by a broker, beside what is polled.
+    With ``messages`` the clusters tell of their jobs by a broker, beside what is polled; with
+    ``follows`` changes are numbered, so that streams can be followed.
     """
 
     def __init__(
         self, seed: str, saved: Saved = NOTHING, *, settings: Settings | None = None,
-        cluster_config: ClusterConfig | None = None, messages: bool = False,
+        cluster_config: ClusterConfig | None = None, messages: bool = False, follows: bool = False,
     ) -> None:  # fmt: skip
         self.seed = seed
         self.facts = dict(saved.facts)
@@ -103,6 +104,7 @@ class World:
         ]
         self.broker = MemoryBroker(self.clock)
         self.messages = messages
+        self.follows = follows
         if messages:
             self._sources = [EventSource(self, each) for each in self.clusters]
         self.controllers: dict[int, Controller] = {}
@@ -168,8 +170,9 @@ class World:
     # Clients.
 
     def request(
-        self, method: str, path: str, body: Any = None, *, token: str = "", controller: int = 0
-    ) -> Deferred[Answer]:
+        self, method: str, path: str, body: Any = None, *, token: str = "", controller: int = 0,
+        key: str = "",
+    ) -> Deferred[Answer]:  # fmt: skip
         """Ask a controller over HTTP; status 0 when it dies before it answers."""
         waiting = self._clients.setdefault(controller, [])
         # Who asked may be gone before the answer: the installer of a node that lost its power.
@@ -187,7 +190,7 @@ class World:
 
         self.note(f"{controller} asked {method} {path}")
         client = Client(self.controllers[controller].http)
-        client.ask(method, self.settings.site_url + path, body, token).addCallback(answered)
+        client.ask(method, self.settings.site_url + path, body, token, key).addCallback(answered)
         return asked
 
     async def _fetch(self, url: str) -> bytes:

@@ -172,6 +172,7 @@ class CloudHttpTestCase(CloudTestCase):
 
     async def setUp(self) -> None:
         await super().setUp()
+        self.database_url = self.url
         port = reactor.listenTCP(0, self.app.site.site(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"

@@ -17,10 +17,13 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
 from synnefo_tx.caller import Caller
+from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.faults import Unauthorized
+from synnefo_tx.rest.kept import KeptReplies
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import Authenticators, by_token
+from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Http
 from tests.support.database import DatabaseTestCase
 
@@ -55,11 +58,23 @@ class SiteMixin:
     def serve(self) -> None:
         """Listen; to be called when the test is set up."""
         self.authenticate = nobody
-        self.site = ApiSite(self.http, self.ways(), reactor, Metrics(), lambda: str(uuid.uuid4()))
+        self.site = ApiSite(
+            self.http,
+            self.ways(),
+            reactor,
+            Metrics(),
+            lambda: str(uuid.uuid4()),
+            self.kept(),
+        )
         self.factory = self.site.site()
         port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"
+
+    def kept(self) -> KeptReplies:
+        """Replies kept nowhere: these endpoints have no database."""
+        nowhere = Database(None, reactor, PoolLimits())
+        return KeptReplies(nowhere, Sealer(bytes(32)), reactor, 0.0)
 
     def ways(self) -> Authenticators:
         """How the site's requests say who sends them."""

@@ -29,6 +29,7 @@ from synnefo_tx.ganeti.requests import link_name
 from synnefo_tx.identity.quota.model import Provision
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.log import request_id
+from synnefo_tx.rest.once import ALWAYS, Once
 from synnefo_tx.settings import Compute
 
 PRIVATE_NETWORK = "cyclades.network.private"
@@ -76,7 +77,12 @@ class Networks:
         return network
 
     async def create_private(
-        self, caller: Caller, name: str, type: str, project: str | None
+        self,
+        caller: Caller,
+        name: str,
+        type: str,
+        project: str | None,
+        once: Once[Network] = ALWAYS,
     ) -> Network:
         """A network of the caller's own, charged to a project."""
         if type not in TYPES:
@@ -86,8 +92,11 @@ class Networks:
         rules.check_name(name)
         project = project or caller.default_project
         async with self._database.transaction("network-create") as tx:
+            await once.claim(tx)
             draft = NetworkDraft(name, type, user=caller.user, project=project)
-            return await self.get_visible(tx, caller, await self.insert(tx, draft))
+            made = await self.get_visible(tx, caller, await self.insert(tx, draft))
+            await once.keep(tx, made)
+        return made
 
     async def create_public(
         self,

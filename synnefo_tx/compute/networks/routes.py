@@ -7,6 +7,7 @@ from typing import Any
 from synnefo_tx.compute.changes import changes_since, listed
 from synnefo_tx.compute.links import parse_id
 from synnefo_tx.compute.networks import wire
+from synnefo_tx.compute.networks.model import Network
 from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.wire import CreateNetwork, CreateSubnet, RenameNetwork
 from synnefo_tx.compute.ports.operations import Ports
@@ -24,6 +25,9 @@ class NetworkRoutes:
         self._settings = settings
         self._base_url = base_url
 
+    def _one(self, network: Network) -> dict[str, Any]:
+        return {"network": wire.network(network, self._base_url)}
+
     @endpoint("GET", "/networks", action="network:network:list")
     @endpoint("GET", "/networks/detail", action="network:network:list")
     async def list(self, call: Call[None]) -> Reply:
@@ -39,28 +43,29 @@ class NetworkRoutes:
         action="network:network:create",
         body=CreateNetwork,
         status=201,
+        idempotent=True,
         rate="create",
     )
     async def create(self, call: Call[CreateNetwork]) -> dict[str, Any]:
         """Make a private network."""
         wanted = call.body.network
         made = await self._networks.create_private(
-            call.caller, wanted.name, wanted.type, wanted.project
+            call.caller, wanted.name, wanted.type, wanted.project, call.once(self._one)
         )
-        return {"network": wire.network(made, self._base_url)}
+        return self._one(made)
 
     @endpoint("GET", "/networks/<network_id>", action="network:network:show")
     async def show(self, call: Call[None], network_id: str) -> dict[str, Any]:
         """Show one network, also a deleted one."""
         found = await self._networks.show(call.caller, parse_id(network_id, "network"))
-        return {"network": wire.network(found, self._base_url)}
+        return self._one(found)
 
     @endpoint("PUT", "/networks/<network_id>", action="network:network:rename", body=RenameNetwork)
     async def rename(self, call: Call[RenameNetwork], network_id: str) -> dict[str, Any]:
         """Give a network another name."""
         id = parse_id(network_id, "network")
         changed = await self._networks.rename(call.caller, id, call.body.network.name)
-        return {"network": wire.network(changed, self._base_url)}
+        return self._one(changed)
 
     @endpoint("DELETE", "/networks/<network_id>", action="network:network:delete", status=204)
     async def delete(self, call: Call[None], network_id: str) -> None:

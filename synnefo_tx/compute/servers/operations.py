@@ -41,6 +41,7 @@ from synnefo_tx.ganeti.requests import (
 from synnefo_tx.identity.quota.model import Provision
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.log import request_id
+from synnefo_tx.rest.once import ALWAYS, Once
 from synnefo_tx.settings import Compute
 from synnefo_tx.units import gib_to_mib
 
@@ -158,7 +159,9 @@ class Servers:
             if not await ServerStore(tx).delete_metadata(id, key):
                 raise ItemNotFound("Metadata key not found.")
 
-    async def create(self, caller: Caller, draft: ServerDraft) -> Created:
+    async def create(
+        self, caller: Caller, draft: ServerDraft, once: Once[Created] = ALWAYS
+    ) -> Created:
         """Begin to build a server: charged, addressed and placed in one transaction.
 
         Raises ItemNotFound, BadRequest, Conflict, OverLimit, ServiceUnavailable; then nothing is
@@ -168,6 +171,7 @@ class Servers:
         if project not in caller.projects:
             raise BadRequest("You are not a member of the project")
         async with self._database.transaction("server-create") as tx:
+            await once.claim(tx)
             flavor = await FlavorStore(tx).get_usable(draft.flavor)
             rules.check_flavor(flavor)
             image = await self._images.get_readable(tx, draft.image, caller.user)
@@ -177,8 +181,9 @@ class Servers:
             build = _Build(caller, draft, project, flavor, image, intent, password)
             id = await self._create(tx, build)
             # Read before the commit: nothing that may fail stands between it and the reply.
-            document = await self._pages.show_new(tx, caller, id)
-        return Created(id, document, password)
+            created = Created(id, await self._pages.show_new(tx, caller, id), password)
+            await once.keep(tx, created)
+        return created
 
     async def _create(self, tx: Transaction, build: _Build) -> int:
         ranked = await self._ranked(tx, build)

@@ -10,7 +10,7 @@ from synnefo_tx.compute.links import parse_id
 from synnefo_tx.compute.servers import rules, wire
 from synnefo_tx.compute.servers.actions import ServerActions
 from synnefo_tx.compute.servers.consoles import ServerConsoles
-from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.operations import Created, Servers
 from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.wire import (
     CreateServer,
@@ -27,6 +27,10 @@ UNSUPPORTED = frozenset(
     | {"os-getSPICEConsole", "os-getRDPConsole"}
 )
 Act = Callable[[Call[Any], int, Mapping[str, Any]], Awaitable[Any]]
+
+
+def _created(created: Created) -> bytes:
+    return wire.created(created.document, created.admin_password)
 
 
 class ServerRoutes:
@@ -81,12 +85,14 @@ class ServerRoutes:
         action="compute:server:create",
         body=CreateServer,
         status=202,
+        idempotent=True,
         rate="create",
     )
     async def create(self, call: Call[CreateServer]) -> bytes:
         """Start building a server; the reply carries its administrator password."""
-        created = await self._servers.create(call.caller, wire.draft(call.body, self._settings))
-        return wire.created(created.document, created.admin_password)
+        draft = wire.draft(call.body, self._settings)
+        created = await self._servers.create(call.caller, draft, call.once(_created))
+        return _created(created)
 
     @endpoint("GET", "/servers/<server_id>", action="compute:server:show")
     async def show(self, call: Call[None], server_id: str) -> bytes:
