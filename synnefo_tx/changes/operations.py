@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from twisted.logger import Logger
+
 from synnefo_tx.caller import Caller
 from synnefo_tx.changes.feed import Feed
 from synnefo_tx.changes.figures import StreamFigures
@@ -18,6 +20,8 @@ RETRY_AFTER_SECONDS = "30"
 
 class Streams:
     """The streams of this process."""
+
+    log = Logger()
 
     def __init__(
         self, feed: Feed, watching: Watching, settings: Changes, figures: StreamFigures
@@ -44,7 +48,12 @@ class Streams:
     def follow(self, caller: Caller, resumed: Position | None, body: StreamBody) -> None:
         """Tell a caller what changes, until the body ends or the caller is let in no more."""
         subscriber = Subscriber(caller, resumed, body)
-        watch = self._watching.watch(caller, lambda reason: subscriber.end())
+
+        def lost(reason: str) -> None:
+            self.log.info("a stream of {user} ends: {reason}", user=caller.user, reason=reason)
+            subscriber.end()
+
+        watch = self._watching.watch(caller, lost)
 
         def ended(was_cut: bool) -> None:
             watch.end()
@@ -55,6 +64,7 @@ class Streams:
             self._figures.open.dec()
             if was_cut:
                 self._figures.cut.inc()
+                self.log.info("a stream of {user} is cut off: it is not read", user=caller.user)
 
         self._open[caller.user] += 1
         self._figures.open.inc()

@@ -33,11 +33,11 @@ from synnefo_tx.faults import ServiceUnavailable
 
 ELECTION = "sequencer"
 NUMBERING = "changes-number"
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.01
 LOOK_SECONDS = 1.0
 MINOR_SECONDS = 0.5
 """Minor changes are numbered at most so often, and then those of one thing are one."""
-TELL_SECONDS = 0.05
+TELL_SECONDS = 0.02
 
 __all__ = ["NUMBERED", "Announcer", "Sequencer"]
 
