@@ -7,7 +7,6 @@ writes ``done``. Four messages tell of each open job, in turn for 32 jobs at a t
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any
 
@@ -23,9 +22,9 @@ from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.ganeti.broker.memory import MemoryBroker
 from synnefo_tx.ganeti.broker.model import Message
 from synnefo_tx.identity.users.passwords import HashingThreads
-from synnefo_tx.seal import Sealer
 from synnefo_tx.service import edges_of
 from synnefo_tx.settings import DatabaseSettings, Settings
+from tests.support.keyring import fixed_keyring
 from tests.support.news import message
 
 reactor: Any = _reactor
@@ -46,7 +45,7 @@ async def serve(url: str) -> None:
     broker = MemoryBroker(reactor, travel_seconds=0.0)
     hashing = HashingThreads(settings.identity, reactor)
     edges = evolve(edges_of(reactor, settings, hashing), broker=broker)
-    app = application.build(settings, database, Sealer(os.urandom(32)), edges)
+    app = application.build(settings, database, fixed_keyring(), edges)
     assert app.broker is not None
     parts, consumer = app.broker, app.broker.consumer
     consumer.startService()

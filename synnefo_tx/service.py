@@ -19,7 +19,6 @@ from attrs import Factory, evolve, frozen
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime
-from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from synnefo_tx import application
@@ -40,16 +39,15 @@ from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
 from synnefo_tx.identity.users.passwords import HashingThreads, Threads
 from synnefo_tx.rest.channel import ApiFactory, adopt
-from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.settings import Settings
 from synnefo_tx.starting import (
-    KEY_FILE,
     CannotStart,
     OwnServer,
     StartingService,
     check_exposure,
     database_url,
     make_home,
+    open_keyring,
     open_pool,
     port_taken,
     tell,
@@ -141,7 +139,7 @@ class CloudService(StartingService):
         if self._server is not None:
             await migrate(database)
         await require_current(database)
-        sealer = Sealer(await deferToThread(key_file, self.settings.home / KEY_FILE))
+        keyring = await open_keyring(self.settings)
         if self.roles & ELECTED_ROLES:
             self._elections = elections(self._reactor, url, self.settings)
         listener = Listener(connector(self._reactor, url, self.settings.database), self._reactor)
@@ -151,7 +149,7 @@ class CloudService(StartingService):
             hearing=listener,
             metrics_folder=self._inherited.metrics_folder if self._inherited else None,
         )
-        app = application.build(self.settings, database, sealer, edges)
+        app = application.build(self.settings, database, keyring, edges)
         listener.setServiceParent(self)
         return app
 
@@ -281,4 +279,5 @@ async def sweep(app: Application) -> None:
         await app.identity.quota.sweep(tx)
     async with app.database.transaction("tokens-sweep") as tx:
         await app.identity.tokens.sweep(tx)
+        await app.identity.sessions.sweep(tx)
         await app.identity.logins.failures.sweep(tx)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,16 +24,19 @@ from synnefo_tx.db.connect import connector
 from synnefo_tx.db.embedded import EmbeddedError, RunningServer, Server
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.db.pool import Database, DatabaseUnavailable, PoolLimits
+from synnefo_tx.keyring.model import KeyringError
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.source import source_of
 from synnefo_tx.settings import DatabaseSettings, Settings, SettingsError
 
-KEY_FILE = Path("keys") / "database.key"
+T = TypeVar("T")
 
 
 class CannotStart(Exception):
     """The process cannot start; the text says what to do."""
 
 
-KNOWN = (CannotStart, SettingsError, EmbeddedError, SchemaError, DatabaseUnavailable)
+KNOWN = (CannotStart, SettingsError, EmbeddedError, SchemaError, DatabaseUnavailable, KeyringError)
 
 
 class StartingService(MultiService):
@@ -127,6 +131,18 @@ def open_pool(reactor: Any, url: str, own: DatabaseSettings) -> Database:
         transaction_seconds=own.transaction_limit_seconds,
     )
     return Database(connector(reactor, url, own), reactor, limits)
+
+
+def in_thread(function: Callable[[], T]) -> Awaitable[T]:
+    """The result of a blocking call, made in one of the reactor's threads."""
+    return deferToThread(function)
+
+
+async def open_keyring(settings: Settings) -> Keyring:
+    """The keys that the settings lead to, read once; raises KeyringError."""
+    keyring = Keyring(source_of(settings, in_thread))
+    await keyring.load()
+    return keyring
 
 
 def tell(text: str, stream: IO[str] | None) -> None:

@@ -36,17 +36,16 @@ from synnefo_tx.db.pool import Database
 from synnefo_tx.demo.content import fill
 from synnefo_tx.identity.users.passwords import HashingThreads
 from synnefo_tx.rest.metrics import FOLDER_VARIABLE
-from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.service import BACKLOG, edges_of
 from synnefo_tx.settings import Settings
 from synnefo_tx.starting import (
-    KEY_FILE,
     CannotStart,
     OwnServer,
     StartingService,
     check_exposure,
     database_url,
     make_home,
+    open_keyring,
     open_pool,
     port_taken,
     tell,
@@ -99,7 +98,7 @@ class Supervisor(StartingService):
         if "console" in self.roles:
             await self._listen("console", console.host, console.port, "SYNNEFO_CONSOLE__PORT")
         self._database = await self._open_database()
-        await deferToThread(key_file, self.settings.home / KEY_FILE)
+        await open_keyring(self.settings)
         folder = await deferToThread(self._metrics_folder)
         self.children = self._make_children(folder)
         await self._start_children()
@@ -189,9 +188,9 @@ class Supervisor(StartingService):
 
     async def _fill(self) -> None:
         assert self._database is not None
-        sealer = Sealer(await deferToThread(key_file, self.settings.home / KEY_FILE))
+        keyring = await open_keyring(self.settings)
         edges = edges_of(self._reactor, self.settings, self._hashing)
-        app = application.build(self.settings, self._database, sealer, edges)
+        app = application.build(self.settings, self._database, keyring, edges)
         await fill(app, self._reactor)
 
     def _tell_children(self) -> None:

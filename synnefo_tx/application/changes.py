@@ -12,7 +12,7 @@ from synnefo_tx.changes.figures import StreamFigures
 from synnefo_tx.changes.model import Kind
 from synnefo_tx.changes.operations import Streams
 from synnefo_tx.changes.routes import EventRoutes
-from synnefo_tx.changes.sequencer import Announcer, Sequencer
+from synnefo_tx.changes.sequencer import Announcer, Demand, Sequencer
 from synnefo_tx.compute.images.kind import ImageKind
 from synnefo_tx.compute.networks.kind import NetworkKind
 from synnefo_tx.compute.ports.kind import PortKind
@@ -51,10 +51,11 @@ def build_changes(
         QuotaKind(identity.quota),
     ]
     figures = StreamFigures(metrics)
+    demand = Demand(edges.hearing, edges.clock)
     feed = Feed(database, kinds, edges.hearing, edges.clock, figures)
     return ChangeParts(
-        sequencer=Sequencer(database, edges.hearing, edges.clock, edges.electorate),
-        announcer=Announcer(database, edges.clock),
+        sequencer=Sequencer(database, edges.hearing, edges.clock, edges.electorate, demand),
+        announcer=Announcer(database, edges.clock, demand),
         streams=Streams(feed, identity.access, settings.changes, figures),
     )
 

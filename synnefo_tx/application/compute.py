@@ -32,9 +32,9 @@ from synnefo_tx.compute.servers.routes import ServerRoutes
 from synnefo_tx.compute.servers.usage import ServerUsage
 from synnefo_tx.compute.versions import ComputeVersions, NetworkVersions
 from synnefo_tx.db.pool import Database
+from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.rest.misses import Misses
 from synnefo_tx.rest.site import ApiSite
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 
 MISSES_WINDOW_SECONDS = 300.0
@@ -68,7 +68,7 @@ class ComputeParts:
 def build_compute(
     settings: Settings,
     database: Database,
-    sealer: Sealer,
+    keyring: Keyring,
     edges: Edges,
     identity: IdentityParts,
     ganeti: GanetiParts,
@@ -78,7 +78,7 @@ def build_compute(
     images = Images(database, edges.new_id)
     networks = Networks(database, quota, jobs, own, edges.new_id)
     ports = Ports(database, networks, own.nics_per_instance_max)
-    parameters = Parameters(database, sealer, own, settings.site_url, edges.entropy)
+    parameters = Parameters(database, keyring, own, settings.site_url, edges.entropy)
     pages = ServerPages(database, own, f"{settings.site_url}/compute/v2.0")
     new_id, entropy = edges.new_id, edges.entropy
     servers = Servers(

@@ -12,7 +12,7 @@ from synnefo_tx.compute.servers.operations import Servers
 from synnefo_tx.console.places import Places
 from synnefo_tx.console.tickets import Tickets
 from synnefo_tx.db.pool import Database
-from synnefo_tx.seal import Sealer
+from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.settings import Settings
 
 
@@ -28,7 +28,7 @@ class ConsoleParts:
 def build_console(
     settings: Settings,
     database: Database,
-    sealer: Sealer,
+    keyring: Keyring,
     edges: Edges,
     identity: IdentityParts,
     ganeti: GanetiParts,
@@ -36,7 +36,7 @@ def build_console(
 ) -> ConsoleParts:
     """Tickets to servers' screens, and who looks at them."""
     own = settings.console
-    tickets = Tickets(sealer, edges.entropy, own.ticket_seconds)
+    tickets = Tickets(keyring, edges.entropy, own.ticket_seconds)
     places = Places(own.sessions_per_user_max, own.sessions_per_server_max)
     consoles = ServerConsoles(
         database, servers, ganeti.backends, tickets, places, identity.access, edges.clock, settings

@@ -6,11 +6,12 @@ from attrs import frozen
 
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.db.pool import Database
+from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.rest.kept import KeptReplies
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.rates import RateLimits
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import Authenticators
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 
 HOUR_SECONDS = 3600.0
@@ -27,13 +28,14 @@ class DoorParts:
 def build_doors(
     settings: Settings,
     database: Database,
-    sealer: Sealer,
+    keyring: Keyring,
     edges: Edges,
     metrics: Metrics,
     authenticators: Authenticators,
 ) -> DoorParts:
     """The site, with nothing mounted."""
     own = settings.http
-    kept = KeptReplies(database, sealer, edges.clock, own.idempotency_hours * HOUR_SECONDS)
-    site = ApiSite(own, authenticators, edges.clock, metrics, edges.new_id, kept)
+    kept = KeptReplies(database, keyring, edges.clock, own.idempotency_hours * HOUR_SECONDS)
+    rates = RateLimits(settings.rates, edges.clock, metrics)
+    site = ApiSite(own, authenticators, edges.clock, metrics, edges.new_id, kept, rates)
     return DoorParts(site, kept)

@@ -8,7 +8,7 @@ from synnefo_tx.application.edges import Edges
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.operations import Backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
-from synnefo_tx.seal import Sealer
+from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.settings import Settings
 
 
@@ -21,8 +21,8 @@ class GanetiParts:
 
 
 def build_ganeti(
-    settings: Settings, database: Database, sealer: Sealer, edges: Edges
+    settings: Settings, database: Database, keyring: Keyring, edges: Edges
 ) -> GanetiParts:
     """Clusters and jobs."""
-    backends = Backends(database, sealer, edges.agent_for, edges.clock, settings.ganeti)
+    backends = Backends(database, keyring, edges.agent_for, edges.clock, settings.ganeti)
     return GanetiParts(backends, Jobs(database, backends, edges.clock, settings.ganeti))

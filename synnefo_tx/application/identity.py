@@ -13,6 +13,9 @@ from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.identity.quota.resources import Resources
 from synnefo_tx.identity.quota.routes import AccountRoutes
+from synnefo_tx.identity.sessions.cookie import ByCookie, cookie_of
+from synnefo_tx.identity.sessions.operations import Sessions
+from synnefo_tx.identity.sessions.routes import SessionRoutes
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -32,6 +35,7 @@ class IdentityParts:
     users: Users
     access: AccessChanges
     logins: Logins
+    sessions: Sessions
     quota: Quota
     resources: Resources
     projects: Projects
@@ -44,25 +48,31 @@ def build_identity(settings: Settings, database: Database, edges: Edges) -> Iden
     cache = AccessCache(access, edges.clock, own.tokens_kept_max)
     tokens = Tokens(database, own, edges.entropy, cache)
     passwords = Passwords(edges.hashing, edges.entropy)
-    failures = LoginFailures(database, own)
+    logins = Logins(database, tokens, passwords, LoginFailures(database, own))
+    sessions_cache = AccessCache(access, edges.clock, own.tokens_kept_max)
     return IdentityParts(
         tokens=tokens,
         users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
         access=access,
-        logins=Logins(database, tokens, passwords, failures),
+        logins=logins,
+        sessions=Sessions(database, own, edges.entropy, logins, sessions_cache),
         quota=Quota(database),
         resources=Resources(database),
         projects=Projects(database),
     )
 
 
-def ways(identity: IdentityParts) -> Authenticators:
+def ways(settings: Settings, identity: IdentityParts) -> Authenticators:
     """How requests say who sends them."""
-    return {"token": by_token(identity.tokens.authenticate)}
+    return {
+        "token": by_token(identity.tokens.authenticate),
+        "session": ByCookie(cookie_of(settings.site_url), identity.sessions),
+    }
 
 
 def mount_identity(site: ApiSite, settings: Settings, identity: IdentityParts) -> None:
     """Serve the endpoints of users, tokens and quota."""
     catalog = Catalog(settings.site_url)
     site.mount("/identity", IdentityRoutes(identity.tokens, identity.logins, catalog))
+    site.mount("/ui", SessionRoutes(identity.sessions, cookie_of(settings.site_url)))
     site.mount("/account/v1.0", AccountRoutes(identity.quota, identity.resources))

@@ -12,13 +12,15 @@ from synnefo_tx.application.doors import DoorParts, build_doors
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts, build_ganeti
 from synnefo_tx.application.identity import IdentityParts, build_identity, mount_identity, ways
+from synnefo_tx.application.keyring import build_rotation
 from synnefo_tx.application.operation import OperationParts, build_operation, mount_operation
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.jobs.waiting import JobWaiting
 from synnefo_tx.ganeti.poller import CHANNEL, Poller
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import Rotation
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 
 
@@ -38,6 +40,7 @@ class Application:
     job_waiting: JobWaiting
     broker: BrokerParts | None
     operation: OperationParts
+    rotation: Rotation
     doors: DoorParts
 
     @property
@@ -46,13 +49,13 @@ class Application:
         return self.doors.site
 
 
-def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) -> Application:
+def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges) -> Application:
     """Wire a process."""
     metrics = Metrics(edges.metrics_folder)
     identity = build_identity(settings, database, edges)
-    ganeti = build_ganeti(settings, database, sealer, edges)
-    compute = build_compute(settings, database, sealer, edges, identity, ganeti)
-    console = build_console(settings, database, sealer, edges, identity, ganeti, compute.servers)
+    ganeti = build_ganeti(settings, database, keyring, edges)
+    compute = build_compute(settings, database, keyring, edges, identity, ganeti)
+    console = build_console(settings, database, keyring, edges, identity, ganeti, compute.servers)
     changes = build_changes(settings, database, edges, metrics, identity, compute)
     ganeti.jobs.subscribe("server", compute.events)
     ganeti.jobs.subscribe("network", compute.network_events)
@@ -68,7 +71,8 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
     edges.hearing.subscribe(CHANNEL, poller.heard)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges.clock)
-    doors = build_doors(settings, database, sealer, edges, metrics, ways(identity))
+    known = ways(settings, identity)
+    doors = build_doors(settings, database, keyring, edges, metrics, known)
     site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
     mount_changes(site, changes)
@@ -87,5 +91,6 @@ def build(settings: Settings, database: Database, sealer: Sealer, edges: Edges) 
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),
         broker=broker,
         operation=operation,
+        rotation=build_rotation(database, keyring, edges),
         doors=doors,
     )

@@ -16,13 +16,14 @@ from synnefo_tx.changes.bell import Bell
 from synnefo_tx.changes.delivery import deliver
 from synnefo_tx.changes.figures import StreamFigures
 from synnefo_tx.changes.model import Kind, Position
-from synnefo_tx.changes.store import NUMBERED, Batch, end_of_stream, read
+from synnefo_tx.changes.store import NUMBERED, Batch, end_of_stream, read, tell_wanted
 from synnefo_tx.changes.subscriber import Subscriber
 from synnefo_tx.db.listener import Hearing
 from synnefo_tx.db.pool import Database, shield
 from synnefo_tx.faults import ServiceUnavailable
 
 BEAT_SECONDS = 20.0
+WANT_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 """How often is looked without a sign."""
 
@@ -49,7 +50,7 @@ class Feed:
         self._behind: list[Subscriber] = []
         self._live: dict[str, set[Subscriber]] = {}
         self._place: Position | None = None
-        self._beat_at = 0.0
+        self._beat_at = self._want_at = 0.0
         self._running: Deferred[None] | None = None
         hearing.subscribe(NUMBERED, self._bell.ring)
 
@@ -103,6 +104,7 @@ class Feed:
         if self._place is None:
             self._place = await end_of_stream(self._database)
             self._reset(self._everybody(), self._place)
+        await self._want()
         self._take_in(self._place)
         place = self._place
         if self._behind:
@@ -116,6 +118,13 @@ class Feed:
             await self._tell(batch, self._live)
             self._place = Position(place.epoch, batch.changes[-1].n)
         return not (batch.changes or self._behind or self._new)
+
+    async def _want(self) -> None:
+        """Have changes numbered soon, not once a second."""
+        now = self._clock.seconds()
+        if now >= self._want_at:
+            self._want_at = now + WANT_SECONDS
+            await tell_wanted(self._database)
 
     def _take_in(self, place: Position) -> None:
         new, self._new = self._new, []

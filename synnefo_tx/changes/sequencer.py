@@ -3,7 +3,8 @@
 A number is given when the change can be seen, so that whoever read up to a number has missed
 nothing before it; the order of commits is not the order in which transactions took anything. The
 processes that write say so after their commits, at most so often; if that is lost, the sequencer
-looks by itself.
+looks by itself. While nobody follows the stream anywhere nobody says anything, and numbers are
+given once a second: who writes should not pay for what nobody waits for.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from twisted.python.failure import Failure
 from synnefo_tx.changes.bell import Bell
 from synnefo_tx.changes.store import (
     NUMBER_MAX,
-    NUMBERED,
+    WANTED,
     WRITTEN,
     number,
     pending,
@@ -39,7 +40,24 @@ MINOR_SECONDS = 0.5
 """Minor changes are numbered at most so often, and then those of one thing are one."""
 TELL_SECONDS = 0.02
 
-__all__ = ["NUMBERED", "Announcer", "Sequencer"]
+WANTED_SECONDS = 6.0
+
+
+class Demand:
+    """Whether somebody follows the stream: what the processes with streams say now and then."""
+
+    def __init__(self, hearing: Hearing, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._until = -inf
+        hearing.subscribe(WANTED, self._heard)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether changes should be told soon."""
+        return self._clock.seconds() < self._until
+
+    def _heard(self, payload: str) -> None:
+        self._until = self._clock.seconds() + WANTED_SECONDS
 
 
 class Announcer(Service):
@@ -47,9 +65,10 @@ class Announcer(Service):
 
     log = Logger()
 
-    def __init__(self, database: Database, clock: IReactorTime) -> None:
+    def __init__(self, database: Database, clock: IReactorTime, demand: Demand) -> None:
         self._database = database
         self._clock = clock
+        self._demand = demand
         self._telling: IDelayedCall | None = None
 
     def startService(self) -> None:
@@ -64,7 +83,7 @@ class Announcer(Service):
             self._telling = None
 
     def _committed(self, transaction: str) -> None:
-        if self._telling is None and transaction != NUMBERING:
+        if self._telling is None and transaction != NUMBERING and self._demand.is_there:
             self._telling = self._clock.callLater(TELL_SECONDS, self._tell)
 
     def _tell(self) -> None:
@@ -82,14 +101,22 @@ class Sequencer(Service):
     log = Logger()
 
     def __init__(
-        self, database: Database, hearing: Hearing, clock: IReactorTime, electorate: Electorate
+        self,
+        database: Database,
+        hearing: Hearing,
+        clock: IReactorTime,
+        electorate: Electorate,
+        demand: Demand,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._demand = demand
         self._electorate = electorate
         self._bell = Bell(clock)
         self._minor_at = -inf
+        self._is_hurrying = False
         hearing.subscribe(WRITTEN, self._bell.ring)
+        hearing.subscribe(WANTED, self._wanted)
 
     def startService(self) -> None:
         super().startService()
@@ -100,6 +127,11 @@ class Sequencer(Service):
         super().stopService()
         await self._electorate.withdraw(ELECTION)
 
+    def _wanted(self, payload: str) -> None:
+        # The first time after nobody wanted them.
+        if not self._is_hurrying:
+            self._bell.ring()
+
     async def _lead(self) -> None:
         while True:
             try:
@@ -109,6 +141,7 @@ class Sequencer(Service):
                     raise error.__cause__ from None  # cancelled in its COMMIT
                 self.log.warn("changes are not numbered: {error}", error=str(error))
                 limit = LOOK_SECONDS
+            self._is_hurrying = self._demand.is_there
             await deferLater(self._clock, PAUSE_SECONDS)
             await self._bell.wait(limit)
 

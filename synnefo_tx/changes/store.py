@@ -13,6 +13,8 @@ NUMBERED = "changes_numbered"
 """Channel on which the last number is told."""
 WRITTEN = "changes_written"
 """Channel on which a process says that it committed something."""
+WANTED = "changes_wanted"
+"""Channel on which a process says that somebody follows the stream there."""
 
 PENDING = Hot("""
 SELECT EXISTS (SELECT FROM stream_changes WHERE n IS NULL AND NOT minor),
@@ -49,6 +51,7 @@ gone AS (DELETE FROM stream_changes c USING old WHERE c.n <= old.n)
 UPDATE stream_sequence SET swept = old.n FROM old WHERE old.n IS NOT NULL
 """
 TELL_WRITTEN = f"NOTIFY {WRITTEN}"
+TELL_WANTED = f"NOTIFY {WANTED}"
 
 READ_MAX = 500
 NUMBER_MAX = 2000
@@ -92,6 +95,11 @@ async def read(database: Database, after: int) -> Batch:
 async def tell_written(database: Database) -> None:
     """Have the sequencer look."""
     await database.read(TELL_WRITTEN)
+
+
+async def tell_wanted(database: Database) -> None:
+    """Have changes told soon, for a while."""
+    await database.read(TELL_WANTED)
 
 
 async def sweep(database: Database, keep_seconds: float) -> None:

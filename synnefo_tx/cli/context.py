@@ -15,15 +15,14 @@ from synnefo_tx.db.embedded import RunningServer
 from synnefo_tx.db.migrate import require_current
 from synnefo_tx.db.pool import Database
 from synnefo_tx.identity.users.passwords import HashingThreads
-from synnefo_tx.seal import Sealer, key_file
 from synnefo_tx.service import edges_of
 from synnefo_tx.settings import Settings
 from synnefo_tx.starting import (
-    KEY_FILE,
     CannotStart,
     database_url,
     lock_home,
     make_home,
+    open_keyring,
     open_pool,
     own_server,
 )
@@ -79,5 +78,5 @@ def _own_server(settings: Settings, reactor: Any) -> tuple[IO[str] | None, Runni
 async def _build(
     settings: Settings, database: Database, hashing: HashingThreads, reactor: Any
 ) -> Context:
-    sealer = Sealer(await deferToThread(key_file, settings.home / KEY_FILE))
-    return application.build(settings, database, sealer, edges_of(reactor, settings, hashing))
+    keyring = await open_keyring(settings)
+    return application.build(settings, database, keyring, edges_of(reactor, settings, hashing))

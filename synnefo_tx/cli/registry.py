@@ -26,7 +26,9 @@ from synnefo_tx.ganeti.broker.commands import QueueInspect, QueueRetry
 from synnefo_tx.identity.projects.change_commands import ProjectControl, ProjectModify
 from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
+from synnefo_tx.identity.sessions.commands import SessionEnd, SessionList
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
+from synnefo_tx.keyring.commands import SecretList, SecretRotate
 
 COMMANDS: tuple[type[Command], ...] = (
     BackendAdd,
@@ -60,12 +62,16 @@ COMMANDS: tuple[type[Command], ...] = (
     ReconcileServers,
     ResourceList,
     ResourceModify,
+    SecretList,
+    SecretRotate,
     ServerCreate,
     ServerInspect,
     ServerList,
     ServerModify,
     ServerRemove,
     ServerShow,
+    SessionEnd,
+    SessionList,
     SubnetInspect,
     SubnetList,
     UserAdd,

@@ -30,11 +30,13 @@ from synnefo_tx.db.embedded import EmbeddedError
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.faults import Fault
 from synnefo_tx.ganeti.model import RapiFailure
+from synnefo_tx.keyring.model import KeyringError
 from synnefo_tx.log import observer
 from synnefo_tx.settings import Settings, SettingsError
 from synnefo_tx.starting import CannotStart, make_home
 
 KNOWN_ERRORS = (
+    KeyringError,
     Fault,
     RapiFailure,
     SettingsError,

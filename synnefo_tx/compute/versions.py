@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synnefo_tx.compute import xml
 from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.rest.endpoint import Call, endpoint
 
@@ -32,12 +33,12 @@ class ComputeVersions:
     def __init__(self, site_url: str) -> None:
         self._href = f"{site_url}/compute/v2.0/"
 
-    @endpoint("GET", "/", action="compute:versions", ways=("none",))
+    @endpoint("GET", "/", action="compute:versions", ways=("none",), xml=xml.versions)
     async def list(self, call: Call[None]) -> dict[str, Any]:
         """List the versions of the compute API."""
         return {"versions": [_version(self._href)]}
 
-    @endpoint("GET", "/v2.0/", action="compute:versions", ways=("none",))
+    @endpoint("GET", "/v2.0/", action="compute:versions", ways=("none",), xml=xml.version)
     async def show(self, call: Call[None]) -> dict[str, Any]:
         """Show version 2.0 of the compute API."""
         return {"version": _version(self._href) | {"media_types": MEDIA_TYPES}}
@@ -59,7 +60,7 @@ class NetworkVersions:
     def __init__(self, site_url: str) -> None:
         self._href = f"{site_url}/network/v2.0/"
 
-    @endpoint("GET", "/", action="network:versions", ways=("none",))
+    @endpoint("GET", "/", action="network:versions", ways=("none",), xml=xml.versions)
     async def list(self, call: Call[None]) -> dict[str, Any]:
         """List the versions of the network API."""
         return {"versions": [_version(self._href)]}

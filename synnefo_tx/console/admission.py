@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+
+from synnefo_tx.rest.origin import origin_of
 
 TICKET_CHARACTERS = 43  # 256 random bits in base64url without padding
 SUBPROTOCOL = "binary"
 
 _PATH = re.compile(rf"/console/([A-Za-z0-9_-]{{{TICKET_CHARACTERS}}})")
 _PLAIN_LINE = re.compile(rb"[\t\x20-\x7e]*")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def admitted_ticket(head: bytes, origins: frozenset[str]) -> str | None:
@@ -51,20 +51,6 @@ def _headers(fields: list[str]) -> dict[str, list[str]] | None:
             return None
         headers.setdefault(name.lower(), []).append(value.strip())
     return headers
-
-
-def origin_of(url: str) -> str:
-    """The Origin that a browser sends for a page at ``url`` (RFC 6454 §6.1).
-
-    Raises ValueError when ``url`` has no scheme and host.
-    """
-    parts = urlsplit(url)
-    if not parts.scheme or not parts.hostname:
-        raise ValueError(f"{url!r} is no URL with a scheme and a host")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    if parts.port is None or parts.port == _DEFAULT_PORTS.get(parts.scheme):
-        return f"{parts.scheme}://{host}"
-    return f"{parts.scheme}://{host}:{parts.port}"
 
 
 def allowed_origins(

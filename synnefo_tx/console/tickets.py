@@ -16,7 +16,8 @@ from synnefo_tx.console.model import Refusal, bad_ticket
 from synnefo_tx.console.store import StoredTicket, TicketStore
 from synnefo_tx.db.pool import Transaction
 from synnefo_tx.faults import TooManyRequests
-from synnefo_tx.seal import Sealer
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import SealedColumn
 
 TICKET_BYTES = 32
 PASSWORD_BYTES = 6  # 8 characters in base64url, all that VNC authentication takes into account
@@ -53,12 +54,12 @@ class Tickets:
 
     def __init__(
         self,
-        sealer: Sealer,
+        keyring: Keyring,
         random_bytes: Callable[[int], bytes],
         life_seconds: float = 30.0,
         unused_max: int = 16,
     ) -> None:
-        self._sealer = sealer
+        self._keyring = keyring
         self._random_bytes = random_bytes
         self._life_seconds = life_seconds
         self._unused_max = unused_max
@@ -88,7 +89,7 @@ class Tickets:
         ticket = base64.urlsafe_b64encode(self._random_bytes(TICKET_BYTES)).decode().rstrip("=")
         password = base64.urlsafe_b64encode(self._random_bytes(PASSWORD_BYTES)).decode()
         ticket_hash = hash_of(ticket)
-        sealed = self._sealer.seal(password.encode(), _purpose(ticket_hash))
+        sealed = await self._keyring.seal(tx, password.encode(), purpose_of(ticket_hash))
         stored = StoredTicket(
             ticket_hash, user_uuid, token_id, session_id, server_id, instance, sealed
         )
@@ -104,7 +105,7 @@ class Tickets:
         stored = await TicketStore(tx).find_and_use(hash_of(ticket))
         if stored is None:
             return bad_ticket()
-        password = self._sealer.open(stored.password_sealed, _purpose(stored.ticket_hash))
+        password = await self._keyring.open(stored.password_sealed, purpose_of(stored.ticket_hash))
         return UsedTicket(
             session_key=stored.ticket_hash.hex()[:32],
             user_uuid=stored.user_uuid,
@@ -125,5 +126,9 @@ def hash_of(ticket: str) -> bytes:
     return hashlib.sha256(ticket.encode()).digest()
 
 
-def _purpose(ticket_hash: bytes) -> str:
+def purpose_of(ticket_hash: bytes) -> str:
+    """What a ticket's password is sealed for: no other ticket has it."""
     return f"{PURPOSE} {ticket_hash.hex()}"
+
+
+SEALED = SealedColumn("console_tickets", ("ticket_hash",), "password_sealed", purpose_of)

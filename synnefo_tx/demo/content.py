@@ -65,8 +65,7 @@ async def _cluster(app: Application, clock: IReactorTime) -> None:
     known = {each.clustername: each.id for each in await backends.list()}
     name = rapi["name"]
     if name in known:
-        sealed = backends.seal_password(rapi["password"])
-        await backends.modify(known[name], {**address, "password_sealed": sealed})
+        await backends.modify(known[name], {**address, "password": rapi["password"]})
     else:
         wanted = Registration(clustername=name, password=rapi["password"], **address)
         known[name] = await backends.add(wanted)

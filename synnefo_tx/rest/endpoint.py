@@ -18,6 +18,7 @@ from synnefo_tx.rest import policy
 from synnefo_tx.rest.kept import Claim
 from synnefo_tx.rest.once import ALWAYS, Once
 from synnefo_tx.rest.pieces import BodyPieces, NoPieces
+from synnefo_tx.rest.xml import Shape
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -25,11 +26,11 @@ F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
 Way = Literal["token", "session", "service", "signature", "tempurl", "none"]
 RateClass = Literal["read", "write", "create", "login", "none"]
-DialectName = Literal["cyclades"]
+DialectName = Literal["cyclades", "astakos"]
 
 WAYS: tuple[Way, ...] = get_args(Way)
 RATE_CLASSES: tuple[RateClass, ...] = get_args(RateClass)
-USER_WAYS: tuple[Way, ...] = ("token",)
+USER_WAYS: tuple[Way, ...] = ("token", "session")
 """How a user calls the API, in the order in which what a request carries is looked for."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -59,6 +60,8 @@ class Endpoint:
     status: int = 200
     reply_type: str = JSON_REPLY
     dialect: DialectName = "cyclades"
+    xml: Shape | None = None
+    """How its document is written in XML; None: it is JSON whatever is asked for."""
     cheap: bool = False
     """Served even when the process has as many requests as it takes."""
     idempotent: bool = False
@@ -80,6 +83,8 @@ class Endpoint:
             raise ValueError(f"no policy for action {self.action}")
         if not self.summary:
             raise ValueError(f"endpoint {self.method} {self.path} has no docstring")
+        if self.xml is not None and self.reply_type != JSON_REPLY:
+            raise ValueError(f"endpoint {self.method} {self.path}: XML stands beside JSON")
         if not self.ways or "none" in self.ways[:-1]:
             raise ValueError(f"endpoint {self.method} {self.path}: none is the last of its ways")
         if self.body is not None and self.streamed_max_bytes is not None:
@@ -99,15 +104,23 @@ class Options(TypedDict, total=False):
     status: int
     reply_type: str
     dialect: DialectName
+    xml: Shape
     cheap: bool
     idempotent: bool
     rate: RateClass
     journal: str
 
 
+def no_header(name: str) -> None:
+    """The headers of a call that no request made."""
+
+
 @frozen
 class Call(Generic[B]):
-    """One request: who calls, from where, the decoded body and the first of each query argument."""
+    """One request: who calls, from where, the decoded body and the first of each query argument.
+
+    ``header(name)`` is a header, None if it is not there; credentials are the wrapper's business.
+    """
 
     body: B
     remote: str = ""
@@ -115,6 +128,7 @@ class Call(Generic[B]):
     last_event_id: str = ""
     """Where a stream of events was cut, as its client says (HTML standard §9.2.4)."""
     caller_or_none: Caller | None = None
+    header: Callable[[str], str | None] = field(default=no_header, repr=False)
     pieces_or_none: BodyPieces | None = field(default=None, repr=False)
     claim_or_none: Claim | None = field(default=None, repr=False)
 

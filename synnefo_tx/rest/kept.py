@@ -18,8 +18,9 @@ from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.db.pool import Database, Hot, Transaction
 from synnefo_tx.faults import BadRequest, ServiceUnavailable, UnprocessableEntity
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import SealedColumn
 from synnefo_tx.rest import codec
-from synnefo_tx.seal import Sealer
 
 R = TypeVar("R")
 
@@ -28,6 +29,9 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 KEY_MAX = 255
 TURN_LIMIT_SECONDS = 10.0
 
+SEALED = SealedColumn(
+    "idempotent_replies", ("userid", "path", "request_key"), "sealed", lambda *key: PURPOSE
+)
 CLAIM = Hot("""
 INSERT INTO idempotent_replies AS r (userid, path, request_key, body_sha256, created)
 VALUES (%(user)s, %(path)s, %(key)s, %(body)s, synnefo_now())
@@ -89,10 +93,10 @@ class KeptReplies:
     """Replies by request, for ``life_seconds``."""
 
     def __init__(
-        self, database: Database, sealer: Sealer, clock: IReactorTime, life_seconds: float
+        self, database: Database, keyring: Keyring, clock: IReactorTime, life_seconds: float
     ) -> None:
         self._database = database
-        self._sealer = sealer
+        self._keyring = keyring
         self._clock = clock
         self._life_seconds = life_seconds
         self._turns: dict[RequestKey, DeferredLock] = {}
@@ -123,11 +127,11 @@ class KeptReplies:
         (first,) = await tx.rows(FIND, _named(wanted))
         if bytes(first[0]) != body_sha256:
             raise UnprocessableEntity("The Idempotency-Key was used with another body")
-        raise Replay(KeptReply(first[1], self._sealer.open(bytes(first[2]), PURPOSE)))
+        raise Replay(KeptReply(first[1], await self._keyring.open(bytes(first[2]), PURPOSE)))
 
     async def keep(self, tx: Transaction, wanted: RequestKey, reply: KeptReply) -> None:
         """Keep the reply of who has the key."""
-        sealed = self._sealer.seal(reply.body, PURPOSE)
+        sealed = await self._keyring.seal(tx, reply.body, PURPOSE)
         await tx.run(KEEP, {**_named(wanted), "status": reply.status, "sealed": sealed})
 
     async def sweep(self) -> None:

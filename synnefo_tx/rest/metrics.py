@@ -71,7 +71,12 @@ class Metrics:
             ["endpoint"],
             registry=self.registry,
         )
-
+        self.refusals = Counter(
+            "synnefo_rate_refusals",
+            "Requests refused because there were too many, by class and by what was counted",
+            ["rate", "subject"],
+            registry=self.registry,
+        )
         self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, endpoint: str, status: int, seconds: float) -> None:

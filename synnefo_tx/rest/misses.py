@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_network
-
 from synnefo_tx.db.pool import Database
 from synnefo_tx.faults import TooManyRequests
+from synnefo_tx.rest.address import counted_as
 
 SELECT = """
 SELECT extract(epoch FROM began + make_interval(secs => %(window)s) - synnefo_now())::float8
@@ -23,7 +22,6 @@ ON CONFLICT (address) DO UPDATE SET
 SWEEP = """
 DELETE FROM request_misses WHERE began <= synnefo_now() - make_interval(secs => %(window)s)
 """
-IPV6_PREFIX = 64  # what one customer has
 
 
 class Misses:
@@ -49,14 +47,3 @@ class Misses:
         """Forget what is past its time."""
         async with self._database.transaction("request-misses-sweep") as tx:
             await tx.run(SWEEP, self._limits)
-
-
-def counted_as(address: str) -> str:
-    """Under which name an address counts; text that is no address counts as it is."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, IPV6_PREFIX), strict=False))
-    return str(parsed)

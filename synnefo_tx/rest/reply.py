@@ -8,13 +8,13 @@ from twisted.web.server import Request
 
 from synnefo_tx.faults import Fault, InternalServerError
 from synnefo_tx.log import request_id
-from synnefo_tx.rest import codec
-from synnefo_tx.rest.endpoint import JSON_REPLY, Endpoint, Reply
+from synnefo_tx.rest.dialect import DIALECTS
+from synnefo_tx.rest.endpoint import JSON_REPLY, DialectName, Endpoint, Reply
 
 RETRY_AFTER_SECONDS = "2"
 HEADERS = [
     (b"Cache-Control", b"max-age=0, no-cache, no-store, must-revalidate"),
-    (b"Vary", b"X-Auth-Token"),
+    (b"Vary", b"X-Auth-Token, Cookie"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"X-Frame-Options", b"DENY"),
     (b"Referrer-Policy", b"no-referrer"),
@@ -42,11 +42,14 @@ def render(request: Request, endpoint: Endpoint, result: Any) -> bytes:
         request.setHeader(name, value)
     if reply.body is None:
         return b""
-    if "Content-Type" not in reply.headers:
-        request.setHeader("Content-Type", endpoint.reply_type)
-    return _whole(
-        request, reply.body if isinstance(reply.body, bytes) else codec.encode(reply.body)
-    )
+    if "Content-Type" in reply.headers or endpoint.reply_type != JSON_REPLY:
+        request.responseHeaders.setRawHeaders(
+            "Content-Type", [reply.headers.get("Content-Type", endpoint.reply_type)]
+        )
+        return _whole(request, bytes(reply.body))
+    written = DIALECTS[endpoint.dialect].document(request, endpoint, reply.body)
+    request.setHeader("Content-Type", written.media_type)
+    return _whole(request, written.body)
 
 
 def _whole(request: Request, body: bytes) -> bytes:
@@ -60,17 +63,7 @@ def unexpected() -> Fault:
     return InternalServerError(f"Unexpected error; the request's id is {request_id.get()}")
 
 
-def fault_document(fault: Fault) -> dict[str, Any]:
-    """The JSON body of a fault (compute-api reference §1)."""
-    content: dict[str, Any] = {"code": fault.status, "message": fault.message}
-    if fault.data is None:
-        content["details"] = ""
-    else:
-        content["data"] = dict(fault.data)
-    return {fault.name: content}
-
-
-def render_fault(request: Request, fault: Fault) -> bytes:
+def render_fault(request: Request, fault: Fault, dialect: DialectName) -> bytes:
     """Set status and headers for ``fault`` and return its body."""
     request.setResponseCode(fault.status)
     if fault.status == 503:
@@ -79,5 +72,6 @@ def render_fault(request: Request, fault: Fault) -> bytes:
         request.setHeader(name, value)
     if fault.status == 304:
         return b""
-    request.setHeader("Content-Type", JSON_REPLY)
-    return _whole(request, codec.encode(fault_document(fault)))
+    written = DIALECTS[dialect].fault(request, fault)
+    request.setHeader("Content-Type", written.media_type)
+    return _whole(request, written.body)

@@ -16,10 +16,10 @@ from twisted.web.server import Request
 from synnefo_tx.caller import Caller
 from synnefo_tx.faults import BadRequest, Forbidden, RequestEntityTooLarge
 from synnefo_tx.rest import codec
+from synnefo_tx.rest.dialect import fault_document
 from synnefo_tx.rest.endpoint import FORM, JSON, Call, Endpoint
 from synnefo_tx.rest.kept import Claim, KeptReplies, RequestKey, check_key
 from synnefo_tx.rest.pieces import BodyPieces, Source, cut
-from synnefo_tx.rest.reply import fault_document
 
 QUERY_ARGUMENTS_MAX = 100
 LINGER_SECONDS = 2.0
@@ -218,6 +218,7 @@ def call_of(
         query=query,
         last_event_id=request.getHeader("Last-Event-ID") or "",
         caller_or_none=caller,
+        header=request.getHeader,
         pieces_or_none=request.pieces,
         claim_or_none=_claim(endpoint, request, caller, raw, kept) if endpoint.idempotent else None,
     )

@@ -35,9 +35,10 @@ from synnefo_tx.faults import (
 )
 from synnefo_tx.rest import policy
 from synnefo_tx.rest.channel import ApiFactory
-from synnefo_tx.rest.endpoint import Call, Endpoint, Reply, endpoints_of
+from synnefo_tx.rest.endpoint import Call, DialectName, Endpoint, Reply, endpoints_of
 from synnefo_tx.rest.kept import REPLAYED_HEADER, Claim, KeptReplies, Replay
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.rates import RateLimits
 from synnefo_tx.rest.reply import begin, render, render_fault, unexpected
 from synnefo_tx.rest.request import (
     LimitedRequest,
@@ -65,6 +66,14 @@ class Mounted:
     def name(self) -> str:
         return f"{self.endpoint.method} {self.path}"
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What a path may end with to choose the format; a name that users give is left whole."""
+        free = self.path.endswith(">") and not self.path.endswith("_id>")
+        if self.endpoint.xml is None or free or self.path.endswith("/"):
+            return ("",)
+        return ("", ".json", ".xml")
+
 
 class ApiSite:
     """All endpoints of a process under one Klein application."""
@@ -79,6 +88,7 @@ class ApiSite:
         metrics: Metrics,
         new_id: Callable[[], str],
         kept: KeptReplies,
+        rates: RateLimits,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -87,8 +97,9 @@ class ApiSite:
         self._clock = clock
         self._new_id = new_id
         self._kept = kept
+        self._rates = rates
         self._app = Klein()
-        self._roots: list[str] = []
+        self._roots: dict[str, DialectName] = {}
         self._app.handle_errors(HTTPException)(self._unrouted)
         self.streams = OpenStreams()
         self._serving = 0
@@ -98,9 +109,9 @@ class ApiSite:
 
     def mount(self, prefix: str, *routes: object) -> None:
         """Serve the endpoints of ``routes`` below ``prefix``."""
-        self._roots.append(prefix)
         for each in routes:
             for record, method in endpoints_of(each):
+                self._roots.setdefault(prefix, record.dialect)
                 self._add(Mounted(record, prefix + record.path, method))
 
     def _add(self, mounted: Mounted) -> None:
@@ -116,13 +127,14 @@ class ApiSite:
         def serve(request: LimitedRequest, **arguments: str) -> Deferred[bytes | None]:
             return Deferred.fromCoroutine(answer(request, arguments))
 
-        route = self._app.route(
-            mounted.path,
-            methods=[mounted.endpoint.method],
-            endpoint=mounted.name,
-            strict_slashes=False,
-        )
-        route(serve)
+        for suffix in mounted.suffixes:
+            route = self._app.route(
+                mounted.path + suffix,
+                methods=[mounted.endpoint.method],
+                endpoint=mounted.name + suffix,
+                strict_slashes=False,
+            )
+            route(serve)
         self.mounted.append(mounted)
         if mounted.endpoint.streamed_max_bytes is not None:
             self._streaming[mounted.name] = mounted.endpoint.streamed_max_bytes
@@ -130,7 +142,9 @@ class ApiSite:
                 Rule(mounted.path, methods=[mounted.endpoint.method], endpoint=mounted.name)
             )
         if "<" not in mounted.path:
-            self._fixed[mounted.endpoint.method.encode(), mounted.path.encode()] = mounted
+            for suffix in mounted.suffixes:
+                path = mounted.path + suffix
+                self._fixed[mounted.endpoint.method.encode(), path.encode()] = mounted
 
     def site(self) -> ApiFactory:
         """The protocol factory to listen with."""
@@ -164,11 +178,15 @@ class ApiSite:
         remote = client_address(request, self.settings.trusted_proxies)
         caller: Caller | None = None
         body: bytes | None
+        dialect = mounted.endpoint.dialect
         self._serving += 1
         try:
             self._check_room(mounted.endpoint)
             check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
+            self._rates.check_address(mounted.endpoint.rate, remote)
             caller = await identify(mounted.endpoint, request, self._authenticators)
+            if caller is not None:
+                self._rates.check_caller(mounted.endpoint.rate, caller)
             policy.check(mounted.endpoint.action, caller, remote)
             call = call_of(mounted.endpoint, request, caller, remote, self._kept)
             if call.claim_or_none is None:
@@ -177,13 +195,13 @@ class ApiSite:
                 result = await self._once(mounted, call, call.claim_or_none, arguments)
             body = self._render(mounted.endpoint, request, result)
         except Fault as fault:
-            body = render_fault(request, fault)
+            body = render_fault(request, fault, dialect)
         except CancelledError:
-            body = render_fault(request, ServiceUnavailable("The request took too long"))
+            body = render_fault(request, ServiceUnavailable("The request took too long"), dialect)
         except Exception:
             self.log.failure("unexpected error in {endpoint}", endpoint=mounted.name)
             self.metrics.defects.labels(mounted.name).inc()
-            body = render_fault(request, unexpected())
+            body = render_fault(request, unexpected(), dialect)
         finally:
             self._serving -= 1
             request.stop_reading()
@@ -244,15 +262,16 @@ class ApiSite:
         begin(request, self._new_id())
         error = failure.value
         path = request.path.decode("utf-8", "replace")
+        roots = [root for root in self._roots if root and path.startswith(root + "/")]
         if isinstance(error, MethodNotAllowed):
             methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
             fault: Fault = NotAllowed("Method not allowed", headers={"Allow": ", ".join(methods)})
-        elif any(path.startswith(root + "/") for root in self._roots if root):
+        elif roots:
             # The original answers 400 to an unknown path below a component's root.
             fault = BadRequest("Unknown path")
         else:
             fault = ItemNotFound("Unknown path")
-        body = render_fault(request, fault)
+        body = render_fault(request, fault, self._roots[roots[0]] if roots else "cyclades")
         remote = client_address(request, self.settings.trusted_proxies)
         self._account("unrouted", request, None, remote, 0.0)
         return body

@@ -16,7 +16,9 @@ from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.groups import DEFAULT_HOME, Settings, groups
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
+from synnefo_tx.settings.keyring import KeyringSettings
 from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.rates import Rates
 from synnefo_tx.settings.reading import SYSTEM_FILE, load
 
 __all__ = [
@@ -33,7 +35,9 @@ __all__ = [
     "Ganeti",
     "Http",
     "Identity",
+    "KeyringSettings",
     "Log",
+    "Rates",
     "Settings",
     "SettingsError",
     "groups",

@@ -14,7 +14,9 @@ from synnefo_tx.settings.database import DatabaseSettings
 from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
+from synnefo_tx.settings.keyring import KeyringSettings
 from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.rates import Rates
 
 DEFAULT_HOME = Path("/var/lib/synnefo")
 
@@ -25,8 +27,10 @@ class Settings:
 
     home: Path = DEFAULT_HOME
     http: Http = Factory(Http)
+    rates: Rates = Factory(Rates)
     console: Console = Factory(Console)
     database: DatabaseSettings = Factory(DatabaseSettings)
+    keyring: KeyringSettings = Factory(KeyringSettings)
     identity: Identity = Factory(Identity)
     compute: Compute = Factory(Compute)
     changes: Changes = Factory(Changes)

@@ -17,7 +17,7 @@ from synnefo_tx.caller import Caller
 from synnefo_tx.changes.feed import Feed
 from synnefo_tx.changes.figures import StreamFigures
 from synnefo_tx.changes.model import Seen, position
-from synnefo_tx.changes.sequencer import Sequencer
+from synnefo_tx.changes.sequencer import Demand, Sequencer
 from synnefo_tx.changes.subscriber import Subscriber
 from synnefo_tx.db.connect import connector, election_connector
 from synnefo_tx.db.election import Elections
@@ -74,7 +74,13 @@ class Process:
         self.elections = Elections(
             election_connector(reactor, url, settings), reactor, name, silence_seconds=5
         )
-        self.sequencer = Sequencer(self.database, self.listener, reactor, self.elections)
+        self.sequencer = Sequencer(
+            self.database,
+            self.listener,
+            reactor,
+            self.elections,
+            Demand(self.listener, reactor),
+        )
         self.feed = Feed(
             self.database, [Things(self.database)], self.listener, reactor, StreamFigures(Metrics())
         )

@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from synnefo_tx.application import Application, build
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.listener import Listener
-from synnefo_tx.seal import Sealer
 from synnefo_tx.service import elections
 from synnefo_tx.settings import DatabaseSettings
 from tests.support.cloud import CloudTestCase
+from tests.support.keyring import fixed_keyring
 from tests.support.processes import until
 
 
@@ -26,7 +26,7 @@ class PollersTests(CloudTestCase):
         standing = elections(reactor, self.url, self.settings)
         listener = Listener(connector(reactor, self.url, DatabaseSettings()), reactor)
         edges = evolve(self.edges(), electorate=standing, hearing=listener)
-        app = build(self.settings, self.database, Sealer(bytes(32)), edges)
+        app = build(self.settings, self.database, fixed_keyring(), edges)
         for service in (listener, app.poller, standing):
             service.startService()
             self.addCleanup(self.stop, service)
@@ -58,13 +58,13 @@ class PollersTests(CloudTestCase):
         self.assertEqual(second.poller.lags, {})
 
         async def told() -> bool:
-            return bool(await second.gauges.watches(reactor.seconds()))
+            return bool(await second.operation.gauges.watches(reactor.seconds()))
 
         await until(told, 10, "the second knows of the watch")
-        (watch,) = await second.gauges.watches(reactor.seconds())
+        (watch,) = await second.operation.gauges.watches(reactor.seconds())
         self.assertEqual((watch.backend, watch.failing, watch.silent), (self.backend, False, False))
         self.assertLess(watch.lag_seconds, 10)
-        parts = {part.name: part for part in await second.health.report()}
+        parts = {part.name: part for part in await second.operation.health.report()}
         self.assertEqual(parts["clusters"].text, "1 of 1 clusters answer")
 
     async def test_other_takes_over(self) -> None:

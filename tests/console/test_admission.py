@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from synnefo_tx.console.admission import admitted_ticket, allowed_origins, origin_of
+from synnefo_tx.console.admission import admitted_ticket, allowed_origins
 
 TICKET = "A-Za_z0123456789abcdefghijklmnopqrstuvwxyz0"
 ORIGINS = allowed_origins("https://cloud.example.org/", 8080, 8443, ["https://ui.example.org:444"])
@@ -115,21 +115,3 @@ class AdmissionTests(SynchronousTestCase):
         lines = head().split(b"\r\n")
         lines.insert(place, text.encode("latin-1"))
         self.assertIn(admitted_ticket(b"\r\n".join(lines), ORIGINS), (None, TICKET))
-
-
-class OriginTests(SynchronousTestCase):
-    def test_as_browsers_write_it(self):
-        """Path and default port fall away, host and scheme are in small letters."""
-        for url, origin in (
-            ("https://Cloud.Example.org/ui/", "https://cloud.example.org"),
-            ("https://cloud.example.org:443", "https://cloud.example.org"),
-            ("http://cloud.example.org:80", "http://cloud.example.org"),
-            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
-            ("https://[::1]:8443", "https://[::1]:8443"),
-        ):
-            self.assertEqual(origin_of(url), origin)
-
-    def test_no_url(self):
-        """A setting that is no URL is refused, not ignored."""
-        for text in ("cloud.example.org", "*", "", "null"):
-            self.assertRaises(ValueError, origin_of, text)

@@ -10,8 +10,8 @@ from synnefo_tx.console.admission import admitted_ticket
 from synnefo_tx.console.model import Refusal, bad_ticket
 from synnefo_tx.console.tickets import Tickets, UsedTicket
 from synnefo_tx.faults import TooManyRequests
-from synnefo_tx.seal import Sealer
 from tests.support.database import DatabaseTestCase
+from tests.support.keyring import fixed_keyring
 
 USER = "7a9f2c1e-0000-4000-8000-000000000001"
 LATER = """
@@ -23,7 +23,7 @@ AS $$ SELECT now() + interval '{seconds} seconds' $$
 class TicketTests(DatabaseTestCase):
     async def setUp(self):
         await super().setUp()
-        self.tickets = Tickets(Sealer(bytes(32)), os.urandom, life_seconds=30, unused_max=3)
+        self.tickets = Tickets(fixed_keyring(), os.urandom, life_seconds=30, unused_max=3)
 
     async def issue(self, user=USER, server=42):
         async with self.database.transaction("issue") as tx:

@@ -22,10 +22,10 @@ from synnefo_tx.rest.kept import (
     RequestKey,
     check_key,
 )
-from synnefo_tx.seal import Sealer
 from tests.support.cloud import IMAGE, CloudHttpTestCase
 from tests.support.database import DatabaseTestCase, open_database
 from tests.support.http import Answer, request
+from tests.support.keyring import fixed_keyring
 
 REPEATS = 20
 SERVERS, NETWORKS = "/compute/v2.0/servers", "/network/v2.0/networks"
@@ -58,7 +58,7 @@ class KeptTests(DatabaseTestCase):
         self.kept = self.keeping(DAY_SECONDS)
 
     def keeping(self, life_seconds: float) -> KeptReplies:
-        return KeptReplies(self.database, Sealer(bytes(32)), reactor, life_seconds)
+        return KeptReplies(self.database, fixed_keyring(), reactor, life_seconds)
 
     async def act(self, body: bytes, reply: Any, key: RequestKey | None = None) -> Any:
         """What a request gets: a reply of its own, one given before, or a fault."""
@@ -153,7 +153,7 @@ class RepeatedTests(CloudHttpTestCase):
         """The URL of another process on the same database."""
         database = open_database(self.database_url)
         self.addCleanup(lambda: Deferred.fromCoroutine(database.close()))
-        app = application.build(self.settings, database, Sealer(bytes(32)), self.edges())
+        app = application.build(self.settings, database, fixed_keyring(), self.edges())
         port = reactor.listenTCP(0, app.site.site(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         return f"http://127.0.0.1:{port.getHost().port}"

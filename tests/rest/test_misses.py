@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synnefo_tx.faults import TooManyRequests
-from synnefo_tx.rest.misses import Misses, counted_as
+from synnefo_tx.rest.misses import Misses
 from tests.support.database import DatabaseTestCase, open_database
 
 
@@ -46,9 +46,3 @@ class MissesTests(DatabaseTestCase):
             await tx.run("UPDATE request_misses SET began = began - interval '301 seconds'")
         await self.one.sweep()
         self.assertEqual(await self.database.read("SELECT count(*) FROM request_misses"), [(0,)])
-
-    def test_ipv6(self) -> None:
-        """The addresses that one customer has count as one."""
-        self.assertEqual(counted_as("2001:db8::1"), counted_as("2001:db8::ffff:1"))
-        self.assertNotEqual(counted_as("2001:db8::1"), counted_as("2001:db8:0:1::1"))
-        self.assertEqual(counted_as("unknown"), "unknown")

@@ -18,17 +18,15 @@ from synnefo_tx.application import Edges, build
 from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.ganeti.memory.agent import MemoryAgent
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
-from synnefo_tx.seal import Sealer
 from synnefo_tx.service import timers
 from tests.simulation.connection import GateConnection
 from tests.simulation.gates import NOT_YET, Gate
 from tests.simulation.messages import GateBroker
 from tests.support.accounts import InPlace
+from tests.support.keyring import fixed_keyring
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-KEY = b"simulated-simulated-simulated-32"
 
 
 @implementer(IReactorTime)
@@ -87,7 +85,7 @@ class Controller:
             hashing=InPlace(),
             broker=self._broker if world.messages else None,
         )
-        self.app = build(settings, database, Sealer(KEY), edges)
+        self.app = build(settings, database, fixed_keyring(), edges)
         site: Any = self.app.site.site()
         self.http = MemoryAgent(site, self.reactor)
         self._flush: Callable[[], None] = site.after_write

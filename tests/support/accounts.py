@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from typing import Any
 
 from argon2.profiles import CHEAPEST
 from attrs import frozen
-from twisted.internet.task import Clock
+from twisted.internet import reactor as _reactor
 
-from synnefo_tx.db.listener import Deaf
+from synnefo_tx.db.listener import Deaf, Hearing
 from synnefo_tx.db.pool import Database
 from synnefo_tx.identity.access.cache import AccessCache
 from synnefo_tx.identity.access.changes import AccessChanges
+from synnefo_tx.identity.sessions.operations import Sessions
 from synnefo_tx.identity.tokens.failures import LoginFailures
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.settings import Identity
+
+reactor: Any = _reactor
 
 
 class InPlace:
@@ -36,18 +40,20 @@ class Accounts:
     passwords: Passwords
     users: Users
     logins: Logins
+    sessions: Sessions
 
 
-def no_cache(database: Database) -> AccessCache:
-    """A cache that never relies on what it kept, because it hears nothing."""
-    return AccessCache(AccessChanges(database, Identity(), Deaf(), Clock()), Clock(), 0)
-
-
-def accounts(database: Database, settings: Identity | None = None) -> Accounts:
-    """The operations on a database."""
+def accounts(
+    database: Database, settings: Identity | None = None, hearing: Hearing | None = None
+) -> Accounts:
+    """The operations on a database; they remember something if there is somebody who hears."""
     settings = settings or Identity()
-    tokens = Tokens(database, settings, secrets.token_bytes, no_cache(database))
+    access = AccessChanges(database, settings, hearing or Deaf(), reactor)
+    cache = AccessCache(access, reactor, settings.tokens_kept_max)
+    tokens = Tokens(database, settings, secrets.token_bytes, cache)
     passwords = Passwords(InPlace(), secrets.token_bytes, CHEAPEST)
     users = Users(database, passwords, tokens, secrets.token_bytes, lambda: str(uuid.uuid4()))
     logins = Logins(database, tokens, passwords, LoginFailures(database, settings))
-    return Accounts(tokens, passwords, users, logins)
+    kept = AccessCache(access, reactor, settings.tokens_kept_max)
+    sessions = Sessions(database, settings, secrets.token_bytes, logins, kept)
+    return Accounts(tokens, passwords, users, logins, sessions)

@@ -19,10 +19,10 @@ from synnefo_tx.cli.output import Output
 from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.cli.runner import execute, parser_of
 from synnefo_tx.db.pool import Database
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 from tests.support.accounts import InPlace
 from tests.support.database import DatabaseTestCase
+from tests.support.keyring import fixed_keyring
 
 
 def no_cluster(endpoint):
@@ -41,7 +41,7 @@ def build(
         agent_for=agent_for,
         hashing=InPlace(),
     )
-    return application.build(settings or Settings(), database, Sealer(bytes(32)), edges)
+    return application.build(settings or Settings(), database, fixed_keyring(), edges)
 
 
 @frozen

@@ -22,13 +22,13 @@ from synnefo_tx.ganeti.backends.operations import Registration
 from synnefo_tx.ganeti.jobs.store import open_intents
 from synnefo_tx.ganeti.memory import ClusterConfig, MemoryGaneti, NodeConfig
 from synnefo_tx.identity.projects.store import ProjectStore
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Settings
 from tests.support.accounts import InPlace
 from tests.support.application import CommandTestCase
 from tests.support.database import DatabaseTestCase
 from tests.support.http import Answer, request
 from tests.support.identity import make_user
+from tests.support.keyring import fixed_keyring
 
 JOB_SECONDS = 0.01
 IMAGE = "5d1c1f3a-7c1e-4f0e-9d5e-6b1f4d0a2c11"
@@ -57,7 +57,7 @@ class CloudTestCase(DatabaseTestCase):
                 reactor, random.Random(7), config=config, fetch=self.fetch
             )
             self.addCleanup(self.ganeti[name].stop)
-        self.app = application.build(self.settings, self.database, Sealer(bytes(32)), self.edges())
+        self.app = application.build(self.settings, self.database, fixed_keyring(), self.edges())
         self.fetched: list[bytes] = []
         for name in self.cluster_names:
             await self.add_cluster(name)

@@ -15,17 +15,19 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
+from twisted.web.server import Request
 
 from synnefo_tx.caller import Caller
 from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.rest.kept import KeptReplies
 from synnefo_tx.rest.metrics import Metrics
+from synnefo_tx.rest.rates import RateLimits
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import Authenticators, by_token
-from synnefo_tx.seal import Sealer
-from synnefo_tx.settings import Http
+from synnefo_tx.settings import Http, Rates
 from tests.support.database import DatabaseTestCase
+from tests.support.keyring import fixed_keyring
 
 
 @frozen
@@ -54,17 +56,20 @@ class SiteMixin:
     """A site of the test's own (``self.site``), and ``self.request``."""
 
     http = Http()
+    rates = Rates()
 
     def serve(self) -> None:
         """Listen; to be called when the test is set up."""
         self.authenticate = nobody
+        self.metrics = Metrics()
         self.site = ApiSite(
             self.http,
             self.ways(),
             reactor,
-            Metrics(),
+            self.metrics,
             lambda: str(uuid.uuid4()),
             self.kept(),
+            RateLimits(self.rates, reactor, self.metrics),
         )
         self.factory = self.site.site()
         port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
@@ -74,11 +79,12 @@ class SiteMixin:
     def kept(self) -> KeptReplies:
         """Replies kept nowhere: these endpoints have no database."""
         nowhere = Database(None, reactor, PoolLimits())
-        return KeptReplies(nowhere, Sealer(bytes(32)), reactor, 0.0)
+        return KeptReplies(nowhere, fixed_keyring(), reactor, 0.0)
 
     def ways(self) -> Authenticators:
         """How the site's requests say who sends them."""
-        return {"token": by_token(lambda token: self.authenticate(token))}
+        token = by_token(lambda token: self.authenticate(token))
+        return {"token": token, "session": no_session}
 
     async def request(
         self,
@@ -98,6 +104,10 @@ class SiteTestCase(SiteMixin, TestCase):
 
     def setUp(self) -> None:
         self.serve()
+
+
+async def no_session(request: Request) -> None:
+    """Nobody is signed in."""
 
 
 class HttpTestCase(SiteMixin, DatabaseTestCase):

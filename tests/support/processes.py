@@ -139,6 +139,15 @@ class Twistd:
             killing.cancel()
 
 
+PLENTY = "1000000000"
+RATES = {
+    f"RATES__{name}": PLENTY
+    for kind in ("READ", "WRITE", "CREATE", "LOGIN")
+    for name in (f"{kind}_PER_MINUTE", f"{kind}_BURST")
+}
+"""Load from one place by few users: rates are counted and never met."""
+
+
 class CloudProcess(Twistd):
     """``twistd synnefo`` on a home of its own, with an embedded PostgreSQL and free ports."""
 
@@ -148,7 +157,7 @@ class CloudProcess(Twistd):
             "SYNNEFO_HOME": str(home),
             "SYNNEFO_HTTP__PORT": str(http),
             "SYNNEFO_CONSOLE__PORT": str(console),
-            **{f"SYNNEFO_{name}": value for name, value in changes.items()},
+            **{f"SYNNEFO_{name}": value for name, value in (RATES | changes).items()},
         }
         super().__init__(environ, "--logger", "synnefo_tx.log.synnefo_file", "synnefo", *arguments)
         self.home = home

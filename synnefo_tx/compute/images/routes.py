@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synnefo_tx.compute import xml
 from synnefo_tx.compute.changes import changes_since, listed
 from synnefo_tx.compute.images import wire
 from synnefo_tx.compute.images.operations import Images
@@ -19,7 +20,7 @@ class ImageRoutes:
         self._settings = settings
         self._base_url = base_url
 
-    @endpoint("GET", "/images", action="compute:image:list")
+    @endpoint("GET", "/images", action="compute:image:list", xml=xml.images)
     async def list(self, call: Call[None]) -> Reply:
         """List the images that the caller may use."""
         since, horizon = changes_since(call, self._settings), await self._images.horizon()
@@ -27,7 +28,7 @@ class ImageRoutes:
         documents = [wire.brief(each, self._base_url) for each in found]
         return listed("images", documents, since, horizon)
 
-    @endpoint("GET", "/images/detail", action="compute:image:list")
+    @endpoint("GET", "/images/detail", action="compute:image:list", xml=xml.images)
     async def detail(self, call: Call[None]) -> Reply:
         """List the images with all their fields."""
         since, horizon = changes_since(call, self._settings), await self._images.horizon()
@@ -35,7 +36,7 @@ class ImageRoutes:
         documents = [wire.detail(each, self._base_url) for each in found]
         return listed("images", documents, since, horizon)
 
-    @endpoint("GET", "/images/<image_id>", action="compute:image:show")
+    @endpoint("GET", "/images/<image_id>", action="compute:image:show", xml=xml.image)
     async def show(self, call: Call[None], image_id: str) -> dict[str, Any]:
         """Show one image."""
         found = await self._images.show(image_id, call.caller.user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synnefo_tx.compute import xml
 from synnefo_tx.compute.changes import changes_since, listed
 from synnefo_tx.compute.links import parse_id
 from synnefo_tx.compute.networks import wire
@@ -28,8 +29,8 @@ class NetworkRoutes:
     def _one(self, network: Network) -> dict[str, Any]:
         return {"network": wire.network(network, self._base_url)}
 
-    @endpoint("GET", "/networks", action="network:network:list")
-    @endpoint("GET", "/networks/detail", action="network:network:list")
+    @endpoint("GET", "/networks", action="network:network:list", xml=xml.networks)
+    @endpoint("GET", "/networks/detail", action="network:network:list", xml=xml.networks)
     async def list(self, call: Call[None]) -> Reply:
         """List the networks that the caller sees."""
         since, horizon = changes_since(call, self._settings), await self._networks.horizon()
@@ -43,6 +44,7 @@ class NetworkRoutes:
         action="network:network:create",
         body=CreateNetwork,
         status=201,
+        xml=xml.network,
         idempotent=True,
         rate="create",
     )
@@ -54,13 +56,19 @@ class NetworkRoutes:
         )
         return self._one(made)
 
-    @endpoint("GET", "/networks/<network_id>", action="network:network:show")
+    @endpoint("GET", "/networks/<network_id>", action="network:network:show", xml=xml.network)
     async def show(self, call: Call[None], network_id: str) -> dict[str, Any]:
         """Show one network, also a deleted one."""
         found = await self._networks.show(call.caller, parse_id(network_id, "network"))
         return self._one(found)
 
-    @endpoint("PUT", "/networks/<network_id>", action="network:network:rename", body=RenameNetwork)
+    @endpoint(
+        "PUT",
+        "/networks/<network_id>",
+        action="network:network:rename",
+        body=RenameNetwork,
+        xml=xml.network,
+    )
     async def rename(self, call: Call[RenameNetwork], network_id: str) -> dict[str, Any]:
         """Give a network another name."""
         id = parse_id(network_id, "network")
@@ -114,14 +122,14 @@ class NetworkRoutes:
                     return {"subnet": wire.subnet(each, network, self._base_url)}
         raise ItemNotFound("Subnet not found.")
 
-    @endpoint("GET", "/ports", action="network:port:list")
-    @endpoint("GET", "/ports/detail", action="network:port:list")
+    @endpoint("GET", "/ports", action="network:port:list", xml=xml.ports)
+    @endpoint("GET", "/ports/detail", action="network:port:list", xml=xml.ports)
     async def ports(self, call: Call[None]) -> dict[str, Any]:
         """List the ports of the caller's servers."""
         found = await self._ports.listing(call.caller)
         return {"ports": [wire.port(each, self._base_url) for each in found]}
 
-    @endpoint("GET", "/ports/<port_id>", action="network:port:show")
+    @endpoint("GET", "/ports/<port_id>", action="network:port:show", xml=xml.port)
     async def show_port(self, call: Call[None], port_id: str) -> dict[str, Any]:
         """Show one port."""
         id = parse_id(port_id, "port")

@@ -18,15 +18,17 @@ from synnefo_tx.compute.servers.model import ServerDraft
 from synnefo_tx.db.pool import Database, Hot, Transaction
 from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.ganeti.backends.store import BackendStore
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import SealedColumn
 from synnefo_tx.rest.endpoint import Call, Reply, endpoint
 from synnefo_tx.rest.misses import Misses
-from synnefo_tx.seal import Sealer
 from synnefo_tx.settings import Compute
 
 PURPOSE = "server-parameters"
 PATH = "/vmapi/v1.0/server-params/"
 ID_BYTES = 24
 
+SEALED = SealedColumn("server_params", ("id_sha256",), "sealed", lambda id: PURPOSE)
 INSERT = Hot("""
 INSERT INTO server_params (id_sha256, server, sealed, created)
 VALUES (%(id)s, %(server)s, %(sealed)s, synnefo_now())
@@ -73,13 +75,13 @@ class Parameters:
     def __init__(
         self,
         database: Database,
-        sealer: Sealer,
+        keyring: Keyring,
         settings: Compute,
         site_url: str,
         entropy: Callable[[int], bytes],
     ) -> None:
         self._database = database
-        self._sealer = sealer
+        self._keyring = keyring
         self._settings = settings
         self._base_url = (settings.vmapi_base_url or site_url).rstrip("/")
         self._entropy = entropy
@@ -87,7 +89,7 @@ class Parameters:
     async def store(self, tx: Transaction, server: int, content: Mapping[str, Any]) -> str:
         """Seal parameters; the URL under which they can be fetched once."""
         id = base64.urlsafe_b64encode(self._entropy(ID_BYTES)).decode()
-        sealed = self._sealer.seal(json.dumps(content).encode(), PURPOSE)
+        sealed = await self._keyring.seal(tx, json.dumps(content).encode(), PURPOSE)
         await tx.run(INSERT, {"id": _digest(id), "server": server, "sealed": sealed})
         return self._base_url + PATH + id
 
@@ -103,7 +105,7 @@ class Parameters:
             row = await tx.row(READ, values)
             if row is None or not await self._may_read(tx, row[1], remote):
                 raise ItemNotFound("No such server parameters")
-        return self._sealer.open(bytes(row[0]), PURPOSE)
+        return await self._keyring.open(bytes(row[0]), PURPOSE)
 
     async def _may_read(self, tx: Transaction, server: int, remote: str) -> bool:
         if not self._settings.vmapi_nodes_only:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from synnefo_tx.compute import xml
 from synnefo_tx.compute.changes import at_horizon, changes_since
 from synnefo_tx.compute.links import parse_id
 from synnefo_tx.compute.servers import rules, wire
@@ -59,7 +60,7 @@ class ServerRoutes:
             "console": self._console,
         }
 
-    @endpoint("GET", "/servers", action="compute:server:list")
+    @endpoint("GET", "/servers", action="compute:server:list", xml=xml.servers)
     async def list(self, call: Call[None]) -> Reply:
         """List the caller's servers."""
         since = changes_since(call, self._settings)
@@ -69,7 +70,7 @@ class ServerRoutes:
             page = await self._pages.changed(call.caller, since, brief=True)
         return at_horizon(page.horizon, wire.listing(page.documents))
 
-    @endpoint("GET", "/servers/detail", action="compute:server:list")
+    @endpoint("GET", "/servers/detail", action="compute:server:list", xml=xml.servers)
     async def detail(self, call: Call[None]) -> Reply:
         """List the caller's servers with all their fields."""
         since = changes_since(call, self._settings)
@@ -85,6 +86,7 @@ class ServerRoutes:
         action="compute:server:create",
         body=CreateServer,
         status=202,
+        xml=xml.server,
         idempotent=True,
         rate="create",
     )
@@ -94,7 +96,7 @@ class ServerRoutes:
         created = await self._servers.create(call.caller, draft, call.once(_created))
         return _created(created)
 
-    @endpoint("GET", "/servers/<server_id>", action="compute:server:show")
+    @endpoint("GET", "/servers/<server_id>", action="compute:server:show", xml=xml.server)
     async def show(self, call: Call[None], server_id: str) -> bytes:
         """Show one server, also a deleted one."""
         return wire.one(await self._pages.show(call.caller, parse_id(server_id, "server")))
@@ -122,6 +124,7 @@ class ServerRoutes:
         action="compute:server:action",
         body=dict[str, Any],
         status=202,
+        xml=xml.acted,
     )
     async def action(self, call: Call[dict[str, Any]], server_id: str) -> Any:
         """Do something with a server: start, shutdown, reboot, resize, console."""
@@ -162,7 +165,12 @@ class ServerRoutes:
         console = await self._consoles.issue(call.caller, id, arguments.get("type"), call.remote)
         return Reply({"console": console}, status=200)
 
-    @endpoint("GET", "/servers/<server_id>/metadata", action="compute:server:metadata:show")
+    @endpoint(
+        "GET",
+        "/servers/<server_id>/metadata",
+        action="compute:server:metadata:show",
+        xml=xml.metadata,
+    )
     async def metadata(self, call: Call[None], server_id: str) -> dict[str, Any]:
         """List a server's metadata."""
         view = await self._servers.show(call.caller, parse_id(server_id, "server"))
@@ -174,6 +182,7 @@ class ServerRoutes:
         action="compute:server:metadata:change",
         body=PutMetadata,
         status=201,
+        xml=xml.metadata,
     )
     async def put_metadata(self, call: Call[PutMetadata], server_id: str) -> dict[str, Any]:
         """Add or replace metadata items."""
@@ -181,7 +190,12 @@ class ServerRoutes:
         values = rules.check_metadata(call.body.metadata, self._settings)
         return {"metadata": await self._servers.put_metadata(call.caller, id, values)}
 
-    @endpoint("GET", "/servers/<server_id>/metadata/<key>", action="compute:server:metadata:show")
+    @endpoint(
+        "GET",
+        "/servers/<server_id>/metadata/<key>",
+        action="compute:server:metadata:show",
+        xml=xml.meta,
+    )
     async def metadata_item(self, call: Call[None], server_id: str, key: str) -> dict[str, Any]:
         """Show one metadata item."""
         view = await self._servers.show(call.caller, parse_id(server_id, "server"))
@@ -195,6 +209,7 @@ class ServerRoutes:
         action="compute:server:metadata:change",
         body=PutMetadataItem,
         status=201,
+        xml=xml.meta,
     )
     async def put_metadata_item(
         self, call: Call[PutMetadataItem], server_id: str, key: str

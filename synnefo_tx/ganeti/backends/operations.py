@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IAgent
 
-from synnefo_tx.db.pool import Database, UniqueViolation
+from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, ServiceUnavailable
 from synnefo_tx.ganeti.backends import rules
 from synnefo_tx.ganeti.backends.model import Backend
@@ -27,11 +27,13 @@ from synnefo_tx.ganeti.rapi import (
     TreqRapi,
 )
 from synnefo_tx.ganeti.tls import canonical_fingerprint, fetch_fingerprint, read_authorities
-from synnefo_tx.seal import Sealer
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import SealedColumn
 from synnefo_tx.settings import Ganeti
 
 AgentFor = Callable[[ClusterEndpoint], IAgent]
 PASSWORD_PURPOSE = "rapi-password"  # noqa: S105 (names what is sealed, is no password)
+SEALED = SealedColumn("backends", ("id",), "password_sealed", lambda id: PASSWORD_PURPOSE)
 NOW = "SELECT synnefo_now()"
 PORT_MAX = 65535
 
@@ -92,13 +94,13 @@ class Backends:
     def __init__(
         self,
         database: Database,
-        sealer: Sealer,
+        keyring: Keyring,
         agent_for: AgentFor,
         clock: IReactorTime,
         settings: Ganeti,
     ) -> None:
         self._database = database
-        self._sealer = sealer
+        self._keyring = keyring
         self._agent_for = agent_for
         self._clock = clock
         self._limits = Limits(
@@ -127,7 +129,7 @@ class Backends:
         row = await self.get(backend)
         if row.offline:
             raise RapiRefused(f"{row.clustername} is marked offline")
-        endpoint = self._registration(row).endpoint
+        endpoint = (await self._registration(row)).endpoint
         known = self._clients.get(backend)
         if known is None or known[0] != endpoint:
             known = self._clients[backend] = (endpoint, self._client(endpoint))
@@ -140,13 +142,14 @@ class Backends:
     def _client(self, endpoint: ClusterEndpoint) -> Rapi:
         return TreqRapi(self._agent_for(endpoint), endpoint, self._clock, self._limits)
 
-    def _registration(self, row: Backend) -> Registration:
+    async def _registration(self, row: Backend) -> Registration:
+        password = await self._keyring.open(row.password_sealed, PASSWORD_PURPOSE)
         return Registration(
             clustername=row.clustername,
             host=row.host,
             port=row.port,
             username=row.username,
-            password=self._sealer.open(row.password_sealed, PASSWORD_PURPOSE).decode(),
+            password=password.decode(),
             ca_pem=row.ca_pem,
             fingerprint=row.fingerprint,
             hypervisor=row.hypervisor,
@@ -188,7 +191,7 @@ class Backends:
             "host": wanted.host,
             "port": wanted.port,
             "username": wanted.username,
-            "password_sealed": self.seal_password(wanted.password),
+            "password": wanted.password,
             "ca_pem": wanted.ca_pem,
             "fingerprint": wanted.fingerprint,
             "hypervisor": wanted.hypervisor,
@@ -196,23 +199,27 @@ class Backends:
         }
         try:
             async with self._database.transaction("backend-add") as tx:
-                return await BackendStore(tx).insert(values)
+                return await BackendStore(tx).insert(await self._sealed(tx, values))
         except UniqueViolation:
             raise Conflict(f"there is a backend {wanted.clustername} already") from None
 
-    def seal_password(self, password: str) -> bytes:
-        """A password as it is stored."""
-        return self._sealer.seal(password.encode(), PASSWORD_PURPOSE)
+    async def _sealed(self, tx: Transaction, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields as they are stored: a plain ``password`` becomes a sealed one."""
+        if "password" not in values:
+            return values
+        rest = {name: value for name, value in values.items() if name != "password"}
+        password = str(values["password"]).encode()
+        return rest | {"password_sealed": await self._keyring.seal(tx, password, PASSWORD_PURPOSE)}
 
     async def modify(self, id: int, changes: Mapping[str, Any]) -> Backend:
-        """Change some fields of a backend; raises ItemNotFound."""
+        """Change some fields of a backend, ``password`` plain; raises ItemNotFound."""
         async with self._database.transaction("backend-modify") as tx:
             await BackendStore(tx).get(id)
-            await BackendStore(tx).modify(id, changes)
+            await BackendStore(tx).modify(id, await self._sealed(tx, changes))
             return await BackendStore(tx).get(id)
 
     async def reconfigure(self, id: int, changes: Mapping[str, Any]) -> Backend:
-        """As ``modify``, but ``password`` is plain, a fingerprint replaces an authority and the
+        """As ``modify``, but a fingerprint replaces an authority and the
         other way round, and what leads to the cluster is tried first unless it is offline.
 
         Raises ItemNotFound, Conflict, and as ``check``.
@@ -222,13 +229,13 @@ class Backends:
             changes = {"ca_pem": None, "fingerprint": None, **changes}
         described = {name: value for name, value in changes.items() if name in LEADS_TO_CLUSTER}
         if described:
-            wanted = checked(evolve(self._registration(row), **described))
+            wanted = checked(evolve(await self._registration(row), **described))
             if not changes.get("offline", row.offline):
                 await self.check(wanted)
             changes = {
                 **changes,
                 "fingerprint": wanted.fingerprint,
-                "password_sealed": self.seal_password(wanted.password),
+                "password": wanted.password,
             }
         try:
             return await self.modify(id, changes)

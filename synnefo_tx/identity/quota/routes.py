@@ -19,12 +19,14 @@ class AccountRoutes:
     quota: Quota
     resources: Resources
 
-    @endpoint("GET", "/quotas", action="account:quota:list")
+    @endpoint("GET", "/quotas", action="account:quota:list", dialect="astakos")
     async def list_quotas(self, call: Call[None]) -> dict[str, Any]:
         """List limits and usage of the caller in each of their projects."""
         return await self.quota.listing(call.caller.user)
 
-    @endpoint("GET", "/resources", action="account:resource:list", ways=("none",))
+    @endpoint(
+        "GET", "/resources", action="account:resource:list", ways=("none",), dialect="astakos"
+    )
     async def list_resources(self, call: Call[None]) -> dict[str, Any]:
         """List the resources that are counted."""
         return resources_document(await self.resources.list_all())

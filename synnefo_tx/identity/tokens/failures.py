@@ -6,15 +6,12 @@ of an account from one address, and of one address.
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_network
-
 from attrs import frozen
 
 from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.settings import Identity
 
 SWEEP_MAX = 10_000
-IPV6_PREFIX = 64
 
 COUNT = """
 SELECT count(*) FILTER (WHERE account = %(account)s), count(*) FROM login_failures
@@ -38,19 +35,6 @@ class Attempt:
 
     account: bytes
     address: str
-
-
-def address_of(remote: str) -> str:
-    """What failures are counted by: an IPv4 address, or the network of 64 bits of an IPv6 one."""
-    try:
-        address = ip_address(remote)
-    except ValueError:
-        return remote
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address, IPV6_PREFIX), strict=False))
 
 
 @frozen

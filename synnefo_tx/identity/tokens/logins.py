@@ -1,4 +1,4 @@
-"""Logging in: a password or a token for a new token.
+"""Logging in: a password or a token for a new token, a password for a session.
 
 An unknown user, a wrong password and a disabled user get the same answer after the same work
 (ASVS 6.3.8, CVE-2021-38155). Failures are counted before and after the password is verified, so
@@ -7,6 +7,10 @@ that many guesses at once are honoured no more often than as many in a row.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
 from attrs import frozen
 from twisted.logger import Logger
 
@@ -14,19 +18,21 @@ from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import TooManyRequests, Unauthorized
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import digest
-from synnefo_tx.identity.tokens.failures import Attempt, LoginFailures, address_of
+from synnefo_tx.identity.tokens.failures import Attempt, LoginFailures
 from synnefo_tx.identity.tokens.model import LoggedIn, LoginName, Scope
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users.model import Credentials
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.identity.users.store import SELECT_CREDENTIALS, UserStore
+from synnefo_tx.rest.address import counted_as
 
+T = TypeVar("T")
 TOKEN_NAME = "log-in"  # noqa: S105 (what such tokens are called)
 
 
 @frozen
 class Logins:
-    """Gives new tokens for passwords and tokens."""
+    """Lets in who knows a password, and gives new tokens."""
 
     database: Database
     tokens: Tokens
@@ -38,13 +44,30 @@ class Logins:
     async def by_password(
         self, name: LoginName, password: str, remote: str, scope: Scope
     ) -> LoggedIn:
-        """A new token for a password.
+        """A new token for a password; raises what ``verified`` raises."""
+
+        async def issue(tx: Transaction, user: str) -> str:
+            project = await self._project(tx, user, scope)
+            return (await self.tokens.issue(tx, user, TOKEN_NAME, project=project)).secret
+
+        secret = await self.verified(name, password, remote, issue)
+        return LoggedIn(secret, await self.tokens.examine(secret), not scope.unscoped)
+
+    async def verified(
+        self,
+        name: LoginName,
+        password: str,
+        remote: str,
+        let_in: Callable[[Transaction, str], Awaitable[T]],
+    ) -> T:
+        """What ``let_in(tx, user)`` gives to somebody who knows the user's password, at once with
+        the note that they do.
 
         Raises Unauthorized, TooManyRequests after too many failures, RequestEntityTooLarge for an
         endless password, ServiceUnavailable when too many log in at once.
         """
         found = await self._find(name)
-        attempt = Attempt(digest(found.uuid if found else name.text), address_of(remote))
+        attempt = Attempt(digest(found.uuid if found else name.text), counted_as(remote))
         if await self.failures.too_many(attempt):
             raise self._too_many()
         stored = found.password_hash if found else None
@@ -52,20 +75,21 @@ class Logins:
         fresh = None
         if right and stored and self.passwords.outdated(stored):
             fresh = await self.passwords.hash(password)
-        secret = None
         async with self.database.transaction("log-in") as tx:
             too_many = await self.failures.lock_and_ask(tx, attempt)
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
-                secret = await self._succeed(tx, found.uuid, fresh, scope)
-            elif not too_many:
+                await self._note_success(tx, found.uuid, fresh)
+                tx.after_commit(
+                    partial(self.log.info, "log-in", user=found.uuid, address=attempt.address)
+                )
+                return await let_in(tx, found.uuid)
+            if not too_many:
                 await self.failures.note(tx, attempt)
         if too_many:
             raise self._too_many()
-        if secret is None:
-            self.log.info("log-in refused", address=attempt.address)
-            raise Unauthorized("Wrong user or password")
-        return LoggedIn(secret, await self.tokens.examine(secret), not scope.unscoped)
+        self.log.info("log-in refused", address=attempt.address)
+        raise Unauthorized("Wrong user or password")
 
     async def by_token(self, token: str, scope: Scope) -> LoggedIn:
         """A new token for a token, which it does not outlive; raises Unauthorized."""
@@ -83,13 +107,11 @@ class Logins:
         )
         return Credentials(*rows[0]) if rows else None
 
-    async def _succeed(self, tx: Transaction, user: str, fresh: str | None, scope: Scope) -> str:
+    async def _note_success(self, tx: Transaction, user: str, fresh: str | None) -> None:
         store = UserStore(tx)
         await store.set_last_login(user)
         if fresh is not None:
             await store.set_password(user, fresh)
-        project = await self._project(tx, user, scope)
-        return (await self.tokens.issue(tx, user, TOKEN_NAME, project=project)).secret
 
     async def _project(self, tx: Transaction, user: str, scope: Scope) -> str | None:
         """The project that a token is asked for, if it is one in which the user may act."""

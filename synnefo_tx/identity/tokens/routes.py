@@ -8,7 +8,7 @@ from attrs import frozen
 
 from synnefo_tx.faults import BadRequest, Unauthorized
 from synnefo_tx.identity.catalog.model import Catalog
-from synnefo_tx.identity.tokens import wire
+from synnefo_tx.identity.tokens import wire, xml
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.rest.codec import structure
@@ -38,12 +38,14 @@ class IdentityRoutes:
     def _v3(self) -> dict[str, Any]:
         return self._version("v3.14", "v3", "stable", V3_UPDATED)
 
-    @endpoint("GET", "/", action="identity:versions", ways=("none",), cheap=True)
+    @endpoint("GET", "/", action="identity:versions", ways=("none",), dialect="astakos", cheap=True)
     async def list_versions(self, call: Call[None]) -> dict[str, Any]:
         """List the versions of the identity API."""
         return {"versions": {"values": [self._v2(), self._v3()]}}
 
-    @endpoint("GET", "/v2.0", action="identity:versions", ways=("none",), cheap=True)
+    @endpoint(
+        "GET", "/v2.0", action="identity:versions", ways=("none",), dialect="astakos", cheap=True
+    )
     async def show_v2(self, call: Call[None]) -> dict[str, Any]:
         """Show version 2.0 of the identity API."""
         version = self._v2()
@@ -52,7 +54,9 @@ class IdentityRoutes:
         version["media_types"] = [{"base": "application/json", "type": V2_MEDIA_TYPE}]
         return {"version": version}
 
-    @endpoint("GET", "/v3", action="identity:versions", ways=("none",), cheap=True)
+    @endpoint(
+        "GET", "/v3", action="identity:versions", ways=("none",), dialect="astakos", cheap=True
+    )
     async def show_v3(self, call: Call[None]) -> dict[str, Any]:
         """Show version 3 of the identity API."""
         version = self._v3()
@@ -66,6 +70,8 @@ class IdentityRoutes:
         ways=("none",),
         body=wire.AuthRequest,
         empty_body_allowed=True,
+        dialect="astakos",
+        xml=xml.access,
         cheap=True,
         rate="login",
         journal="",
@@ -95,6 +101,7 @@ class IdentityRoutes:
         ways=("none",),
         body=wire.V3AuthRequest,
         status=201,
+        dialect="astakos",
         rate="login",
     )
     async def create_token(self, call: Call[wire.V3AuthRequest]) -> Reply:

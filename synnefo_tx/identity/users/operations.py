@@ -11,6 +11,7 @@ from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import Entropy, new_password
+from synnefo_tx.identity.sessions.store import SessionStore
 from synnefo_tx.identity.tokens.model import IssuedToken
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users import rules
@@ -115,7 +116,8 @@ class Users:
     async def modify(self, identifier: str, changes: UserChanges) -> ChangedUser:
         """Change a user, all or nothing.
 
-        A new password ends all tokens; renewing ends them and makes one. Raises ItemNotFound,
+        A new password ends all tokens and sessions, disabling all sessions; renewing ends
+        the tokens and makes one. Raises ItemNotFound,
         BadRequest, or Conflict where the state does not allow the change or the e-mail is taken.
         """
         if changes.email is not None:
@@ -181,6 +183,8 @@ class Users:
         if hashed is not None:
             await store.set_password(user.uuid, hashed)
             await self.tokens.revoke_all(tx, user.uuid)
+        if hashed is not None or not user.is_active:
+            await SessionStore(tx).delete_all(user.uuid)
         token = await self.tokens.renew(tx, user.uuid) if changes.renew_token else None
         return user, token
 

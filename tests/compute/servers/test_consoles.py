@@ -10,8 +10,8 @@ from synnefo_tx.console.model import Refusal, Target
 from synnefo_tx.faults import BadRequest, ItemNotFound, ServiceUnavailable, TooManyRequests
 from synnefo_tx.ganeti.memory import CallFault, Fault
 from synnefo_tx.identity.users.model import UserChanges
-from synnefo_tx.seal import Sealer
 from tests.support.cloud import CloudTestCase
+from tests.support.keyring import fixed_keyring
 from tests.support.processes import until
 
 
@@ -155,7 +155,7 @@ class PlaceTests(ConsoleTestCase):
 
     async def setUp(self) -> None:
         await super().setUp()
-        self.other = build(self.settings, self.database, Sealer(bytes(32)), self.edges())
+        self.other = build(self.settings, self.database, fixed_keyring(), self.edges())
 
     async def session(self, id: int, process: Application, user: Caller | None = None):
         """What a ticket leads to in a process."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime, timedelta
 
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.identity.projects.store import ProjectStore
-from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.settings import Identity
-from tests.support.accounts import no_cache
+from tests.support.accounts import accounts
 from tests.support.database import DatabaseTestCase
 from tests.support.identity import FAR, make_project, make_user
 
@@ -17,9 +15,7 @@ from tests.support.identity import FAR, make_project, make_user
 class TokensTests(DatabaseTestCase):
     async def setUp(self) -> None:
         await super().setUp()
-        self.tokens = Tokens(
-            self.database, Identity(), secrets.token_bytes, no_cache(self.database)
-        )
+        self.tokens = accounts(self.database).tokens
         self.user = await make_user(self.database, "Alice@example.org", groups=("helpdesk",))
 
     async def issue(self, expires=None, **options):

@@ -1,0 +1,1 @@
+"""Named keys with versions, and the secrets that are sealed with them."""
