@@ -12,7 +12,17 @@ from rich.table import Table
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from bench import console, events, outbox, scale, servers_create, servers_detail, start, stream
+from bench import (
+    console,
+    events,
+    outbox,
+    scale,
+    servers_create,
+    servers_detail,
+    start,
+    stream,
+    wrapper,
+)
 from bench.measure import Measurement
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
@@ -22,6 +32,7 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
     "scale": scale.measure,
     "console": console.measure,
     "start": start.measure,
+    "wrapper": wrapper.measure,
     "stream": stream.measure,
     "outbox": outbox.measure,
 }

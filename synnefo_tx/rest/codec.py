@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -90,12 +91,21 @@ def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON number")
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
 def parse_json(raw: bytes) -> Any:
     """Decode a JSON document; raises BadRequest."""
     try:
         text = raw.decode("utf-8")
         _check_nesting(text)
-        return json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
+        return json.loads(
+            text, object_pairs_hook=_pairs, parse_constant=_no_constant, parse_float=_finite
+        )
     except ValueError as error:
         raise BadRequest(f"The body is not valid JSON: {error}") from None
 

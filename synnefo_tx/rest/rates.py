@@ -1,9 +1,9 @@
 """Who asks more often than is good for others is told to wait.
 
-Each class of endpoints has a rate for one token; a user's tokens together have a multiple of it,
-and so has all that comes from one address, with or without a token. Each process counts what it
-serves itself: with N of them N times as much may pass. Where a bound must hold over all processes
-(failed log-ins, guesses of secrets) it is a row.
+Each class of endpoints has a rate for one token or session; all of a user together have a multiple
+of it, and so has all that comes from one address, with or without a caller. Each process counts
+what it serves itself: with N of them N times as much may pass. Where a bound must hold over all
+processes (failed log-ins, guesses of secrets) it is a row.
 """
 
 from __future__ import annotations

@@ -177,12 +177,21 @@ class CrashTestCase(TestCase):
         servers = {}
         for each in self.users:
             servers |= await self.assert_promises(each, set(names))
+        await self.assert_once(app)
         orphans = set(names) - {f"snf-{id}" for id in servers}
         self.assertEqual(orphans, set())
         listing = Listing(self.backend, begun, instances)
         self.assertEqual(await app.compute.reconciliation.findings(listing), [])
         self.assertEqual(await app.identity.quota.reconcile(app.compute.usage), [])
         self.assert_addresses(servers, {each["name"]: each["nic.ips"] for each in instances})
+
+    async def assert_once(self, app):
+        """No key made two servers, all replies of one told of the same, some were given again."""
+        made = await app.database.read("SELECT name, userid FROM servers")
+        self.assertEqual(len(made), len(set(made)))
+        told = [ids for each in self.users for ids in each.keys.values()]
+        self.assertEqual([ids for ids in told if len(ids) > 1], [])
+        self.assertGreater(sum(each.replayed for each in self.users), 0)
 
     def assert_addresses(self, servers, held):
         """No address is held twice, and each server has those that its instance holds."""

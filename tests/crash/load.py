@@ -16,6 +16,9 @@ reactor: Any = _reactor
 SERVERS = "/compute/v2.0/servers"
 PAUSE_SECONDS = 0.03
 DOWN_SECONDS = 0.1
+REPEATS_MAX = 50
+TWICE_CHANCE = 0.3
+CUT = (ConnectError, ConnectionClosed, ResponseFailed, CancelledError)
 # What a user may be told when not all goes well: busy, gone, over limit, no room, later.
 REFUSALS = frozenset({400, 404, 409, 413, 503})
 DEEDS = ("create", "create", "shutdown", "start", "resize", "delete", "list", "list")
@@ -33,6 +36,8 @@ class User:
     flavors: list[int]
     random: Random
     accepted: set[int] = Factory(set)
+    keys: dict[str, set[int]] = Factory(dict)
+    replayed: int = 0
     seen: dict[int, str] = Factory(dict)
     asked_to_delete: set[int] = Factory(set)
     done: dict[str, int] = Factory(dict)
@@ -45,7 +50,7 @@ class User:
         while not self.stopping:
             try:
                 await self.deed(self.random.choice(DEEDS))
-            except (ConnectError, ConnectionClosed, ResponseFailed, CancelledError):
+            except CUT:
                 self.unanswered += 1
                 await deferLater(reactor, DOWN_SECONDS)
             await deferLater(reactor, PAUSE_SECONDS)
@@ -76,15 +81,32 @@ class User:
         return self.random.choice(fitting) if fitting else None
 
     async def create(self) -> None:
-        flavor = self.random.choice(self.flavors)
-        wanted = {"name": "crash", "flavorRef": flavor, "imageRef": self.image}
-        answer = await self.ask("create", "POST", SERVERS, {"server": wanted})
-        if answer is not None:
-            self.accepted.add(answer["server"]["id"])
+        """Ask with a key, and again while nobody answers; now and then once more after that."""
+        flavor, key = self.random.choice(self.flavors), f"crash {len(self.keys)}"
+        wanted = {"name": key, "flavorRef": flavor, "imageRef": self.image}
+        self.keys[key] = set()
+        wishes = 2 if self.random.random() < TWICE_CHANCE else 1
+        for _ in range(REPEATS_MAX):
+            try:
+                answer = await self.ask("create", "POST", SERVERS, {"server": wanted}, key)
+            except CUT:
+                self.unanswered += 1
+                await deferLater(reactor, DOWN_SECONDS)
+                continue
+            if answer is not None:
+                self.accepted.add(answer["server"]["id"])
+                self.keys[key].add(answer["server"]["id"])
+            wishes -= 1
+            if not wishes:
+                break
 
-    async def ask(self, name: str, method: str, path: str, body: Any = None) -> Any:
+    async def ask(
+        self, name: str, method: str, path: str, body: Any = None, key: str | None = None
+    ) -> Any:
         """The answer's document; None when it was refused."""
-        answer = await request(self.url, method, path, body, token=self.token)
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer = await request(self.url, method, path, body, token=self.token, headers=headers)
+        self.replayed += answer.header("Idempotency-Replayed") is not None
         if answer.status < 300:
             self.done[name] = self.done.get(name, 0) + 1
             return answer.json

@@ -7,6 +7,7 @@ import re
 
 from tests.support.cloud import CloudHttpTestCase
 from tests.support.http import connect
+from tests.support.reference import ROOT, endpoints_reference
 
 PARAMETER = re.compile(r"<[^>]+>")
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
@@ -31,6 +32,21 @@ class EveryEndpointTests(CloudHttpTestCase):
                 self.assertEqual((mounted.name, answer.status), (mounted.name, 401))
                 self.assertEqual(answer.json["unauthorized"]["code"], 401)
 
+    async def test_reference(self) -> None:
+        """docs/endpoints.md is what the records say: python -m tests.support.reference writes
+        it."""
+        written = (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8")
+        self.assertEqual(written, endpoints_reference(self.app.site.mounted))
+
+    async def test_wrong_token(self) -> None:
+        """A wrong token is a 401 also where none is needed but a caller may be known."""
+        for mounted in self.app.site.mounted:
+            if len(mounted.endpoint.ways) > 1:
+                answer = await self.request(
+                    mounted.endpoint.method, self.path(mounted), token="wrong"
+                )
+                self.assertEqual((mounted.name, answer.status), (mounted.name, 401))
+
     async def test_method(self) -> None:
         """A method that a path does not have is a 405 that names those it has."""
         allowed: dict[str, set[str]] = {}
@@ -42,6 +58,9 @@ class EveryEndpointTests(CloudHttpTestCase):
             self.assertEqual((path, answer.status), (path, 405))
             self.assertLessEqual(methods, set(answer.header("Allow").split(", ")))
             self.assertIn("notAllowed", answer.json)
+            for unknown in ("TRACE", "CONNECT", "BREW"):
+                answer = await self.request(unknown, path)
+                self.assertEqual((path, unknown, answer.status), (path, unknown, 405))
 
     async def test_media_type(self) -> None:
         """A body that does not say it is JSON is a 400."""
@@ -62,6 +81,10 @@ class EveryEndpointTests(CloudHttpTestCase):
             '{"a": 1}'.encode("utf-16"),
             b"[" * 100 + b"]" * 100,
             b'{"a": NaN}',
+            b'{"a": 1e999}',
+            b'{"a": ' + b"9" * 5000 + b"}",
+            b'\xef\xbb\xbf{"a": 1}',
+            b'{"a": "\xff"}',
             b'"text"',
             b"[]",
             b"null",
@@ -114,6 +137,8 @@ class EveryEndpointTests(CloudHttpTestCase):
             self.assertEqual(answer.header("X-Content-Type-Options"), "nosniff")
             self.assertEqual(answer.header("X-Frame-Options"), "DENY")
             self.assertIsNone(answer.header("Server"))
+            if answer.body:
+                self.assertIn("charset=", answer.header("Content-Type"), mounted.name)
 
     async def test_unknown_path(self) -> None:
         """An unknown path below a component is a 400, elsewhere a 404, both as JSON."""

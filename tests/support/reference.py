@@ -7,13 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import fields
+from twisted.internet import reactor
 
 from synnefo_tx.cli.command import Command
 from synnefo_tx.cli.listing import ListCommand
 from synnefo_tx.cli.registry import COMMANDS
+from synnefo_tx.db.pool import Database, PoolLimits
+from synnefo_tx.rest.endpoint import JSON, Endpoint
+from synnefo_tx.rest.site import Mounted
 from synnefo_tx.settings import groups, unit_of
+from tests.support.application import build
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+ENDPOINT_COLUMNS = (
+    *("method", "path", "action", "ways", "body", "status", "rate", "idempotent", "journal"),
+    *("XML", "what it does"),
+)
 
 
 def settings_reference() -> str:
@@ -93,6 +104,43 @@ def _argument(action: argparse.Action) -> str:
     return text if action.required else f"[{text}]"
 
 
+def endpoints_reference(mounted: Sequence[Mounted]) -> str:
+    """docs/endpoints.md, from the records of all endpoints."""
+    lines = [
+        "# Endpoints",
+        "",
+        "Written from the code by `python -m tests.support.reference`. What the columns mean, and",
+        "what holds for every request, is in [requests](requests.md).",
+        "",
+        f"| {' | '.join(ENDPOINT_COLUMNS)} |",
+        "|---" * len(ENDPOINT_COLUMNS) + "|",
+    ]
+    for each in sorted(mounted, key=lambda each: (each.path, each.endpoint.method)):
+        record = each.endpoint
+        cells = (
+            record.method, f"`{each.path}`", record.action, ", ".join(record.ways), _body(record),
+            str(record.status), record.rate, "key" if record.idempotent else "", record.journal,
+            "XML" if record.xml else "", record.summary,
+        )  # fmt: skip
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _body(record: Endpoint) -> str:
+    if record.streamed_max_bytes is not None:
+        return f"in pieces, at most {record.streamed_max_bytes} B"
+    if record.body is None:
+        return ""
+    name = getattr(record.body, "__name__", str(record.body))
+    kinds = "" if record.request_types == (JSON,) else f" ({', '.join(record.request_types)})"
+    return name + kinds + (" or none" if record.empty_body_allowed else "")
+
+
+def mounted_endpoints() -> list[Mounted]:
+    """Every endpoint of the application; no database is asked."""
+    return build(Database(None, reactor, PoolLimits())).site.mounted
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
@@ -101,6 +149,8 @@ def main() -> None:
     """Write every generated page."""
     commands = commands_reference(COMMANDS)
     (ROOT / "docs" / "commands.md").write_text(commands, encoding="utf-8")
+    endpoints = endpoints_reference(mounted_endpoints())
+    (ROOT / "docs" / "endpoints.md").write_text(endpoints, encoding="utf-8")
     (ROOT / "docs" / "settings.md").write_text(settings_reference(), encoding="utf-8")
 
 
