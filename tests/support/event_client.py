@@ -70,6 +70,10 @@ class Events(Protocol):
         await self.until(lambda stream: any(fits(each) for each in stream.events))
         return next(each for each in self.events if fits(each))
 
+    def has(self, name: str, id: Any) -> bool:
+        """Whether a thing was told."""
+        return any(each.name == name and each.data.get("id") == id for each in self.events)
+
     @property
     def last_id(self) -> str:
         return self.events[-1].id if self.events else ""
