@@ -21,8 +21,8 @@ CHANGE = "UPDATE things SET content = content + 1, updated = synnefo_now() WHERE
 CHANGED = "SELECT id, content FROM things WHERE updated >= %(since)s"
 ALL = "SELECT id, content FROM things"
 WRITERS = 4
-RUNS = 12
-STEPS = 60
+RUNS = 8
+STEPS = 50
 
 
 def a_second_down(moment: datetime) -> datetime:
