@@ -11,7 +11,18 @@ from twisted.trial.unittest import SynchronousTestCase
 import synnefo_tx
 
 ROOT = Path(synnefo_tx.__file__).parent
-SHARED = {"units", "faults", "caller", "log", "settings", "timers", "keyring", "db", "rest"}
+SHARED = {
+    "units",
+    "faults",
+    "caller",
+    "log",
+    "settings",
+    "timers",
+    "keyring",
+    "db",
+    "rest",
+    "changes",
+}
 # A component may import itself, what is shared, and those named here.
 COMPONENTS = {
     "identity": set(),

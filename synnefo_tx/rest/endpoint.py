@@ -125,6 +125,8 @@ class Call(Generic[B]):
     body: B
     remote: str = ""
     query: Mapping[str, str] = Factory(dict)
+    last_event_id: str = ""
+    """Where a stream of events was cut, as its client says (HTML standard §9.2.4)."""
     caller_or_none: Caller | None = None
     header: Callable[[str], str | None] = field(default=no_header, repr=False)
     pieces_or_none: BodyPieces | None = field(default=None, repr=False)

@@ -216,6 +216,7 @@ def call_of(
         body=_body(endpoint, raw, request.getHeader("Content-Type") or ""),
         remote=remote,
         query=query,
+        last_event_id=request.getHeader("Last-Event-ID") or "",
         caller_or_none=caller,
         header=request.getHeader,
         pieces_or_none=request.pieces,
