@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from synnefo_tx.rest.endpoint import Call, endpoint
@@ -33,7 +33,14 @@ class Sink:
     @endpoint(
         "PUT", "/sink", action="compute:versions", ways=("none",), streamed_max_bytes=LIMIT_BYTES
     )
-    async def take(self, call: Call[None]) -> dict[str, Any]:
+    @endpoint(
+        "PUT",
+        "/sink/<name>/all",
+        action="compute:versions",
+        ways=("none",),
+        streamed_max_bytes=LIMIT_BYTES,
+    )
+    async def take(self, call: Call[None], name: str = "") -> dict[str, Any]:
         """Read all of it."""
         if not self.begun.called:
             self.begun.callback(call.pieces)
@@ -135,14 +142,25 @@ class PiecesTests(SiteTestCase):
 
     async def test_vanishes(self) -> None:
         """A sender that goes away midway ends the reader with an error, and nothing is left."""
-        raw = await connect(self.url, head("/sink", "Content-Length: 1000") + b"abc")
+        for path in ("/sink", "/sink/a/all"):
+            self.sink.begun, self.sink.failed = Deferred(), Deferred()
+            raw = await connect(self.url, head(path, "Content-Length: 1000") + b"abc")
+            await self.sink.begun
+            raw.transport.abortConnection()
+            await raw.ended
+            self.assertIsInstance(await self.sink.failed, BodyCut)
+            await deferLater(reactor, 0.01)
+            self.assertEqual(self.factory.channels, set())
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_vanishes_unread(self) -> None:
+        """The same while the reader does something else: it is told when it reads on."""
+        self.sink.pause_seconds = 0.1
+        raw = await connect(self.url, head("/sink/a/all", "Content-Length: 1000") + b"abc")
         await self.sink.begun
         raw.transport.abortConnection()
         await raw.ended
-        error = await self.sink.failed
-        self.assertIsInstance(error, BodyCut)
-        await deferLater(reactor, 0.01)
-        self.assertEqual(self.factory.channels, set())
+        self.assertIsInstance(await self.sink.failed, (BodyCut, CancelledError))
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_chunked(self) -> None:
