@@ -37,6 +37,7 @@ from tests.support.processes import (
 
 reactor: Any = _reactor
 END_LIMIT_SECONDS = 30.0
+PASSWORD = "correct horse"
 
 
 class OptionTests(SynchronousTestCase):
@@ -308,7 +309,8 @@ class RevocationTests(WorkersTestCase):
         return user, token
 
     async def test_acts(self) -> None:
-        """A disabled user, all tokens ended and one revoked are refused by all four (SEC19)."""
+        """A disabled user, all tokens ended and one revoked are refused by all four (SEC19), and so
+        are ended sessions."""
         user, token = await self.sign_up("disabled@example.org")
         await self.cloud.manage("user-modify", user, "--set-inactive")
         await self.refused_soon(token)
@@ -322,6 +324,50 @@ class RevocationTests(WorkersTestCase):
             async with app.database.transaction("revoke") as tx:
                 self.assertTrue(await app.identity.tokens.revoke(tx, user, id))
         await self.refused_soon(token)
+        await self.sessions_end()
+
+    async def sessions_end(self) -> None:
+        """A session that one worker began is known to all when that one is killed, and one that is
+        ended at another, or with its user, is refused by all that live."""
+        async with opened(self.cloud.settings, reactor, needs_schema=True) as app:
+            user = await app.identity.users.add(
+                "in@example.org", "I", "N", password=PASSWORD, accepted=True
+            )
+        first, other = await self.signed_in(0), await self.signed_in(1)
+        os.kill(self.numbers("--name api-")[0], signal.SIGKILL)
+        self.connections.pop(0).close()
+        self.assertEqual(self.by_cookie(first), [200] * 3)
+        status, _, _ = self.connections[0].send(
+            "DELETE", "/ui/session", {"Cookie": first, "X-Synnefo-UI": "1"}
+        )
+        self.assertEqual(status, 204)
+        await self.cookie_refused_soon(first)
+        self.assertEqual(self.by_cookie(other), [200] * 3)
+        await self.cloud.manage("user-modify", user.uuid, "--set-inactive")
+        await self.cookie_refused_soon(other)
+
+    async def signed_in(self, worker: int) -> str:
+        """The cookie of a session that a worker began, which all accept."""
+        body = {"email": "in@example.org", "password": PASSWORD}
+        status, document, cookie = self.connections[worker].send("POST", "/ui/session", {}, body)
+        self.assertEqual((status, cookie is None), (201, False), document)
+        assert cookie is not None
+        self.assertEqual(self.by_cookie(cookie), [200] * len(self.connections))
+        return cookie
+
+    def by_cookie(self, cookie: str) -> list[int]:
+        headers = {"Cookie": cookie}
+        return [each.send("GET", "/account/v1.0/quotas", headers)[0] for each in self.connections]
+
+    async def cookie_refused_soon(self, cookie: str) -> None:
+        """All that live refuse, at once or within a second."""
+        begun = reactor.seconds()
+
+        async def refused() -> bool:
+            return set(self.by_cookie(cookie)) == {401}
+
+        await until(refused, 10, "all refuse")
+        self.assertLess(reactor.seconds() - begun, self.LIMIT_SECONDS)
 
     async def test_membership(self) -> None:
         """A member who is removed from a project sees it nowhere any more."""

@@ -66,6 +66,7 @@ class RateLimits:
         if caller.token_id:
             self._check(name, "token", caller.token_id)
         elif caller.session_id:
+            # A browser's session is its token.
             self._check(name, "token", f"session {caller.session_id}")
         self._check(name, "user", caller.user)
 

@@ -58,13 +58,13 @@ class PollersTests(CloudTestCase):
         self.assertEqual(second.poller.lags, {})
 
         async def told() -> bool:
-            return bool(await second.gauges.watches(reactor.seconds()))
+            return bool(await second.operation.gauges.watches(reactor.seconds()))
 
         await until(told, 10, "the second knows of the watch")
-        (watch,) = await second.gauges.watches(reactor.seconds())
+        (watch,) = await second.operation.gauges.watches(reactor.seconds())
         self.assertEqual((watch.backend, watch.failing, watch.silent), (self.backend, False, False))
         self.assertLess(watch.lag_seconds, 10)
-        parts = {part.name: part for part in await second.health.report()}
+        parts = {part.name: part for part in await second.operation.health.report()}
         self.assertEqual(parts["clusters"].text, "1 of 1 clusters answer")
 
     async def test_other_takes_over(self) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from typing import Any
+
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.python.filepath import FilePath
 
+from synnefo_tx.identity.access.store import INACTIVE
+from synnefo_tx.identity.sessions.model import Visitor
 from synnefo_tx.starting import own_server
 from tests.console.support import BrowserWire
 from tests.crash.cases import IMAGE, CrashTestCase
 from tests.crash.load import SERVERS
 from tests.support.http import request
-from tests.support.processes import CloudProcess, until
+from tests.support.keptalive import KeptConnection
+from tests.support.processes import CloudProcess, numbered_processes_of, until
 
 LIMIT_SECONDS = 1.0
 
@@ -23,6 +30,7 @@ class LiveConsoleTests(CrashTestCase):
 
     arguments = ("--workers", "2")
     hypervisor = "kvm"
+    changes = {"CONSOLE__TICKET_SECONDS": "120"}
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -54,14 +62,18 @@ class LiveConsoleTests(CrashTestCase):
     async def opened(self, process: CloudProcess, server: int) -> BrowserWire:
         """A console of the server in a process, past the handshake."""
         action = {"console": {"type": "vnc-wss"}}
-        console = (await self.ask("POST", f"{SERVERS}/{server}/action", action))["console"]
+        asked = await self.ask("POST", f"{SERVERS}/{server}/action", action)
+        return await self.with_console(process, asked["console"])
+
+    async def with_console(self, process: CloudProcess, console: dict[str, Any]) -> BrowserWire:
+        """What a console's reply leads to in a process, past the handshake."""
         certificate = self.folder / "home" / "tls" / "console-certificate.pem"
         root = Certificate.loadPEM(FilePath(str(certificate)).getContent())
         port = process.settings.console.port
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
         options = optionsForClientTLS("127.0.0.1", trustRoot=root)
         client = await wrapClientTLS(options, endpoint).connect(Factory.forProtocol(BrowserWire))
-        self.addCleanup(client.transport.abortConnection)
+        self.addCleanup(lambda: client.is_lost or client.transport.abortConnection())
         ticket = console["url"].rpartition("/")[2]
         await client.upgrade(ticket, origin=f"https://127.0.0.1:{port}")
         self.assertEqual(await client.authenticate(console["password"]), b"\0\0\0\0")
@@ -81,12 +93,44 @@ class LiveConsoleTests(CrashTestCase):
         self.assertLess(reactor.seconds() - begun, LIMIT_SECONDS)
 
     async def test_user(self) -> None:
-        """The user disabled by a command: both consoles close, with the reason."""
+        """A ticket of a session is good though the worker that gave it was killed, and secrets have
+        another key since; its console ends with the session, the one of a token stays until the
+        user is disabled by a command."""
         server = await self.running_server()
-        clients = [await self.opened(each, server) for each in (self.cloud, self.apart)]
         uuid = (await self.cloud.manage("user-list", "--filter-by", "email=user0@example.org"))[0]
+        async with self.application() as app, app.database.transaction("sign-in") as tx:
+            await app.identity.sessions.begin(tx, uuid["uuid"], "v" * 43, Visitor("127.0.0.1"))
+        asked = self.asked_of_killed(server)
+        await self.cloud.manage("secret-rotate")
+        await self.cloud.manage("secret-rotate", "--retire")
+        signed_in = await self.with_console(self.apart, asked)
+        by_token = await self.opened(self.cloud, server)
+        sessions = await self.cloud.manage("session-list")
+        await self.cloud.manage("session-end", sessions[0]["id"])
+        begun = reactor.seconds()
+        code, reason = await signed_in.closing()
+        self.assertEqual(code, 4403)
+        self.assertIn("session", reason)
+        self.assertLess(reactor.seconds() - begun, LIMIT_SECONDS)
         await self.cloud.manage("user-modify", uuid["uuid"], "--set-inactive")
         begun = reactor.seconds()
-        for client in clients:
-            self.assertEqual((await client.closing())[0], 4403)
+        code, reason = await by_token.closing()
+        self.assertEqual((code, reason), (4403, INACTIVE))
         self.assertLess(reactor.seconds() - begun, LIMIT_SECONDS)
+
+    def asked_of_killed(self, server: int) -> dict[str, Any]:
+        """A console that was asked for by the session's cookie, of a worker that is dead now."""
+        connection = KeptConnection(self.cloud.settings.http.port)
+        headers = {"Cookie": f"synnefo={'v' * 43}", "X-Synnefo-UI": "1"}
+        action = {"console": {"type": "vnc-wss"}}
+        path = f"{SERVERS}/{server}/action"
+        status, document, _ = connection.send("POST", path, headers, action)
+        self.assertEqual(status, 200, document)
+        found = numbered_processes_of(self.folder)
+        workers = [pid for pid, command in found.items() if "--name api-" in command]
+        self.assertEqual(len(workers), 2)
+        worker = connection.pid_among(workers)
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        connection.close()
+        return document["console"]

@@ -38,6 +38,12 @@ VALUES (%(name)s, 'h', 5080, 'u', %(sealed)s, 'f')
 """
 
 
+INSERT_REPLY = """
+INSERT INTO idempotent_replies (userid, path, request_key, body_sha256, sealed, created)
+VALUES ('user', '/servers', %(key)s, 'x', %(sealed)s, synnefo_now())
+"""
+
+
 class Killed(Exception):
     """What a test ends a rotation with."""
 
@@ -81,6 +87,10 @@ class RotationTests(DatabaseTestCase):
             self.written[hash] = b"of before"
             sealed = await self.process.seal(tx, b"cluster", "rapi-password")
             await tx.run(INSERT_BACKEND, {"name": "c", "sealed": sealed})
+            for number in range(2):
+                reply = await self.process.seal(tx, b"reply", "idempotent-reply")
+                await tx.run(INSERT_REPLY, {"key": f"key {number}", "sealed": reply})
+            await tx.run(INSERT_REPLY, {"key": "no reply yet", "sealed": None})
 
     async def versions(self) -> set[int | None]:
         """The versions in use, told by the values themselves; every one opens to what it was."""
@@ -95,6 +105,12 @@ class RotationTests(DatabaseTestCase):
         self.assertEqual(len(rows), len(self.written))
         ((sealed,),) = await self.database.read("SELECT password_sealed FROM backends")
         self.assertEqual(await fresh.open(bytes(sealed), "rapi-password"), b"cluster")
+        replies = await self.database.read(
+            "SELECT sealed FROM idempotent_replies WHERE sealed IS NOT NULL"
+        )
+        for (sealed,) in replies:
+            self.assertEqual(await fresh.open(bytes(sealed), "idempotent-reply"), b"reply")
+        self.assertEqual(len(replies), 2)
         return found
 
     def tell(self, done: int, total: int) -> None:
@@ -111,7 +127,7 @@ class RotationTests(DatabaseTestCase):
         self.assertEqual(await self.versions(), {0, None})
         done = await self.rotation.rotate(self.tell)
         self.assertEqual((done.version, done.is_new, done.broken), (1, True, ()))
-        self.assertEqual(done.count, 2 * BATCH + 2)
+        self.assertEqual(done.count, 2 * BATCH + 4)
         self.assertEqual(await self.versions(), {1})
         self.assertEqual(self.told[-1], (done.count, done.count))
         self.assertEqual(self.told, sorted(self.told))

@@ -76,15 +76,6 @@ class HttpTests(SiteTestCase):
         self.assertEqual(await self.statuses(1, None, "/open"), [429])
         self.assertEqual(await self.statuses(2, None, "/free"), [200, 200])
 
-    async def test_session(self) -> None:
-        """A session is counted as a token is."""
-        limits = RateLimits(self.rates, Clock(), Metrics())
-        for _ in range(4):
-            limits.check_caller("read", Caller(user="u", session_id=7))
-        with self.assertRaises(TooManyRequests):
-            limits.check_caller("read", Caller(user="u", session_id=7))
-        limits.check_caller("read", Caller(user="u", session_id=8))
-
     async def test_classes(self) -> None:
         """Classes are counted apart; a class without a rate is not limited."""
         self.assertEqual(await self.statuses(2, "u:1", method="PUT"), [200, 429])
@@ -93,6 +84,15 @@ class HttpTests(SiteTestCase):
 
 
 class MemoryTests(SynchronousTestCase):
+    def test_session(self) -> None:
+        """A session of a browser is counted like a token, apart from the token of its number."""
+        rates = Rates(read_per_minute=1, read_burst=1, user_factor=9.0)
+        limits = RateLimits(rates, Clock(), Metrics())
+        limits.check_caller("read", Caller("u", session_id=1))
+        limits.check_caller("read", Caller("u", session_id=2))
+        limits.check_caller("read", Caller("u", token_id=1))
+        self.assertRaises(TooManyRequests, limits.check_caller, "read", Caller("u", session_id=1))
+
     def test_bounded(self) -> None:
         """However many ask, a process remembers so many, and forgets the least used first."""
         clock = Clock()

@@ -22,11 +22,19 @@ class KeptConnection:
 
     def ask(self, path: str, token: str = "") -> tuple[int, Any]:
         """Status and document of a GET."""
-        headers = {"X-Auth-Token": token} if token else {}
-        self._connection.request("GET", path, headers=headers)
+        return self.send("GET", path, {"X-Auth-Token": token} if token else {})[:2]
+
+    def send(
+        self, method: str, path: str, headers: dict[str, str], body: Any = None
+    ) -> tuple[int, Any, str | None]:
+        """Status and document of a request, and the cookie that it sets."""
+        sent = None if body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        self._connection.request(method, path, sent, headers | kind)
         answer = self._connection.getresponse()
-        body = answer.read()
-        return answer.status, json.loads(body) if body else None
+        content = answer.read()
+        cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0] or None
+        return answer.status, json.loads(content) if content else None, cookie
 
     def pid_among(self, processes: Collection[int]) -> int | None:
         """Which of these processes has accepted the connection; None when none has yet."""

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from synnefo_tx.db.pool import Database, DatabaseUnavailable, Transaction
-from synnefo_tx.faults import ItemNotFound
+from synnefo_tx.faults import ItemNotFound, Unauthorized
 from synnefo_tx.identity.access.cache import AccessCache
 from synnefo_tx.identity.access.model import Access
 from synnefo_tx.identity.access.store import who_from_row
@@ -57,7 +57,7 @@ class Sessions:
         await self.logins.verified(LoginName(email=email), password, visitor.address, begin)
         access = await self.examine(value)
         if access is None:
-            raise AssertionError("a session that has just begun is not there")
+            raise Unauthorized("Wrong user or password")  # disabled at this very moment
         return SignedIn(value, access)
 
     async def begin(self, tx: Transaction, user: str, value: str, visitor: Visitor) -> None:

@@ -8,6 +8,7 @@ that many guesses at once are honoured no more often than as many in a row.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from attrs import frozen
@@ -79,6 +80,9 @@ class Logins:
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
                 await self._note_success(tx, found.uuid, fresh)
+                tx.after_commit(
+                    partial(self.log.info, "log-in", user=found.uuid, address=attempt.address)
+                )
                 return await let_in(tx, found.uuid)
             if not too_many:
                 await self.failures.note(tx, attempt)

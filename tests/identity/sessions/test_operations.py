@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from twisted.internet import reactor
+from twisted.logger import capturedLogs
 
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.listener import Listener
@@ -97,6 +98,19 @@ class SessionTests(SessionsTestCase):
         with self.assertRaises(TooManyRequests):
             await self.sessions.sign_in(EMAIL, PASSWORD, HERE)
         self.assertEqual(await self.count(), 0)
+
+    async def test_logged(self) -> None:
+        """Who signed in, and that somebody was refused, is logged with the address (ASVS 16.3.1);
+        neither the password nor the cookie's value is."""
+        with capturedLogs() as events:
+            value = await self.sign_in()
+            with self.assertRaises(Unauthorized):
+                await self.sessions.sign_in(EMAIL, "wr0ng password", HERE)
+        told = [each for each in events if each.get("address") == HERE.address]
+        self.assertEqual([each["log_format"] for each in told], ["log-in", "log-in refused"])
+        self.assertEqual(told[0]["user"], self.user)
+        for secret in (value, PASSWORD, "wr0ng password"):
+            self.assertNotIn(secret, str(events))
 
     async def test_new_value(self) -> None:
         """Each sign-in has a new value, and ends the session that the browser had (ASVS 7.2.4)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import urlencode
 
 from twisted.internet import reactor
@@ -14,7 +15,7 @@ from tests.support.http import Answer, request
 EMAIL, PASSWORD = "alice@example.org", "correct horse"
 ORIGIN = "https://cloud.example.org"
 QUOTAS = "/account/v1.0/quotas"
-ANONYMOUS_REQUESTS = 50
+ANONYMOUS_REQUESTS = int(os.environ.get("ANONYMOUS_REQUESTS", "50"))
 FORM = "application/x-www-form-urlencoded"
 UI = {"X-Synnefo-UI": "1"}
 
