@@ -86,9 +86,9 @@ class StreamBody:
         self.is_open = False
         self._queue.clear()
         self.unread_bytes = 0
-        self._wake()
         if self.ended is not None:
             self.ended(self._was_cut)
+        self._wake()
 
     def _wake(self) -> None:
         waiting, self._room = self._room, []
