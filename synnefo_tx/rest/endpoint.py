@@ -78,6 +78,13 @@ class Endpoint:
     def _journal(self) -> str:
         return "" if self.method in READING else self.action
 
+    @property
+    def takes_suffix(self) -> bool:
+        """Whether its path may end with ``.json`` or ``.xml``; a name that users give is left
+        whole."""
+        free = self.path.endswith(">") and not self.path.endswith("_id>")
+        return self.xml is not None and not free and not self.path.endswith("/")
+
     def __attrs_post_init__(self) -> None:
         if self.action not in policy.RULES:
             raise ValueError(f"no policy for action {self.action}")

@@ -111,8 +111,14 @@ class LimitedRequest(Request):
             self.pieces.stop()
             self.setHeader("Connection", "close")
 
+    def write(self, data: bytes) -> None:
+        if not self.lost:
+            super().write(data)
+
     def finish(self) -> None:
-        if self.pieces is None or self.pieces.ended or self.lost:
+        if self.lost:
+            return
+        if self.pieces is None or self.pieces.ended:
             super().finish()
         elif self._lingering is None:
             self.channel.persistent = False

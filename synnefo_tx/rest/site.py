@@ -68,11 +68,8 @@ class Mounted:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """What a path may end with to choose the format; a name that users give is left whole."""
-        free = self.path.endswith(">") and not self.path.endswith("_id>")
-        if self.endpoint.xml is None or free or self.path.endswith("/"):
-            return ("",)
-        return ("", ".json", ".xml")
+        """What the path may end with."""
+        return ("", ".json", ".xml") if self.endpoint.takes_suffix else ("",)
 
 
 class ApiSite:
