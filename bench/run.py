@@ -12,7 +12,17 @@ from rich.table import Table
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from bench import console, events, scale, servers_create, servers_detail, start, wrapper
+from bench import (
+    console,
+    events,
+    outbox,
+    scale,
+    servers_create,
+    servers_detail,
+    start,
+    stream,
+    wrapper,
+)
 from bench.measure import Measurement
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
@@ -23,6 +33,8 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Measurement]]]] = {
     "console": console.measure,
     "start": start.measure,
     "wrapper": wrapper.measure,
+    "stream": stream.measure,
+    "outbox": outbox.measure,
 }
 FILE_COLUMNS = 132
 RESULTS = Path(__file__).with_name("results.json")

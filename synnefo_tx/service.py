@@ -23,6 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from synnefo_tx import application
 from synnefo_tx.application import Application, Edges
+from synnefo_tx.changes import store as changes
 from synnefo_tx.console import service as console
 from synnefo_tx.console.certificate import tls_options
 from synnefo_tx.db.connect import connector, election_connector
@@ -31,6 +32,7 @@ from synnefo_tx.db.electorate import Unopposed
 from synnefo_tx.db.leaders import report
 from synnefo_tx.db.listener import Listener
 from synnefo_tx.db.migrate import migrate, require_current
+from synnefo_tx.db.transaction import BULK_SECONDS
 from synnefo_tx.demo.content import fill
 from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
@@ -54,7 +56,8 @@ from synnefo_tx.threads import ThreadPools, ThreadService
 from synnefo_tx.timers import ElectedTimers, Periodic
 
 ROLES = ("api", "events", "console", "timers")
-ELECTED_ROLES = frozenset({"events", "timers"})
+ELECTED_ROLES = frozenset({"api", "events", "timers"})
+NUMBERING_ROLES = frozenset({"api", "timers"})
 BACKLOG = 1024
 SWEEP_SECONDS = 60.0
 JOURNAL_SECONDS = 3600.0
@@ -106,6 +109,9 @@ class CloudService(StartingService):
         if "timers" in self.roles and self._elections is not None:
             work = timers(app, self._reactor)
             ElectedTimers("timers", work, self._elections).setServiceParent(self)
+        app.changes.announcer.setServiceParent(self)
+        if self.roles & NUMBERING_ROLES:
+            app.changes.sequencer.setServiceParent(self)
         if self._elections is not None:
             self._elections.setServiceParent(self)
         if "console" in self.roles:
@@ -195,6 +201,8 @@ class CloudService(StartingService):
             await maybeDeferred(self._listening.stopListening)
         if self._factory is not None:
             await self._factory.drain(self._reactor, self.settings.http.drain_limit_seconds)
+        if self.app is not None:
+            await self.app.changes.streams.ended()
         await maybeDeferred(super().stopService)
         if self.app is not None:
             if self.app.broker is not None:
@@ -269,10 +277,11 @@ async def sweep(app: Application) -> None:
     await app.doors.kept.sweep()
     await app.compute.parameters.sweep()
     await app.compute.misses.sweep()
+    await changes.sweep(app.database, app.settings.changes.keep_seconds)
     async with app.database.transaction("tickets-sweep") as tx:
         await app.console.tickets.sweep(tx)
         await app.console.places.sweep(tx)
-    async with app.database.transaction("holdings-sweep") as tx:
+    async with app.database.transaction("holdings-sweep", limit_seconds=BULK_SECONDS) as tx:
         await app.identity.quota.sweep(tx)
     async with app.database.transaction("tokens-sweep") as tx:
         await app.identity.tokens.sweep(tx)

@@ -128,6 +128,7 @@ def open_pool(reactor: Any, url: str, own: DatabaseSettings) -> Database:
         waiting=own.waiting_max,
         wait_seconds=own.wait_limit_seconds,
         statement_seconds=own.statement_limit_seconds,
+        transaction_seconds=own.transaction_limit_seconds,
     )
     return Database(connector(reactor, url, own), reactor, limits)
 

@@ -26,6 +26,7 @@ SHARED = {
     "keyring",
     "db",
     "rest",
+    "changes",
 }
 # A component may import itself, what is shared, and those named here.
 COMPONENTS = {

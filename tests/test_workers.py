@@ -19,11 +19,13 @@ from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.client import ResponseNeverReceived
 
 from synnefo_tx.cli.context import opened
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.tap import Options
 from tests.support.database import TestServer
+from tests.support.event_client import Events, follow
 from tests.support.http import request
 from tests.support.identity import make_project, make_user
 from tests.support.keptalive import KeptConnection
@@ -38,6 +40,9 @@ from tests.support.processes import (
 reactor: Any = _reactor
 END_LIMIT_SECONDS = 30.0
 PASSWORD = "correct horse"
+SEQUENCER = """
+SELECT split_part(holder, ':', 2)::int FROM elections WHERE name = 'sequencer'
+"""
 
 
 class OptionTests(SynchronousTestCase):
@@ -154,6 +159,44 @@ class LifeTests(WorkersTestCase):
                 outcomes.append("refused")
             except Exception as error:
                 outcomes.append(type(error).__name__)
+
+    async def test_followed(self) -> None:
+        """Who follows the stream misses nothing while the process that numbers changes is killed,
+        and then all that tell them: others go on where they were."""
+        await self.cloud.start_ready()
+        async with opened(self.cloud.settings, reactor, needs_schema=True) as app:
+            user = await make_user(app.database, "follower@example.org")
+            async with app.database.transaction("token") as tx:
+                token = (await app.identity.tokens.issue(tx, user, "test")).secret
+            sequencer = (await app.database.read(SEQUENCER))[0][0]
+        stream = await self.resumed(token, None)
+        for victims in ([sequencer], self.numbers("--name api-")):
+            for victim in set(victims) & set(self.numbers("--name ")):
+                os.kill(victim, signal.SIGKILL)
+            wanted = {"network": {"type": "MAC_FILTERED", "name": "told"}}
+            made = await request(
+                self.cloud.url, "POST", "/network/v2.0/networks", wanted, token=token
+            )
+            self.assertEqual(made.status, 201)
+            id = made.json["network"]["id"]
+            await stream.until(lambda s, id=id: s.ended is not None or s.has("network", id), 30)
+            if stream.ended is not None:
+                stream = await self.resumed(token, stream)
+            await stream.event("network", op="put", id=id)
+        self.assertNotIn("reset", [each.name for each in stream.events])
+        stream.close()
+
+    async def resumed(self, token: str, last: Events | None) -> Events:
+        """A stream that goes on where another was cut, as soon as one can be had."""
+
+        async def connected() -> Events | None:
+            try:
+                response, stream = await follow(self.cloud.url, token, last.last_id if last else "")
+            except (ConnectionRefusedError, ResponseNeverReceived):
+                return None
+            return stream if response.code == 200 else None
+
+        return await until(connected, 30, "a stream is begun")
 
     async def test_health_tells(self) -> None:
         """Health names a worker that is stopped, and is well again when it goes on."""

@@ -119,7 +119,7 @@ def mount_compute(
     site.mount(
         "/compute/v2.0",
         FlavorRoutes(compute.flavors, base),
-        ImageRoutes(compute.images, base),
+        ImageRoutes(compute.images, own, base),
         ServerRoutes(compute.servers, compute.pages, compute.actions, consoles, own),
     )
     site.mount(

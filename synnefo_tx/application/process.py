@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from synnefo_tx.application.broker import BrokerParts, build_broker
+from synnefo_tx.application.changes import ChangeParts, build_changes, mount_changes
 from synnefo_tx.application.compute import ComputeParts, build_compute, mount_compute
 from synnefo_tx.application.console import ConsoleParts, build_console
 from synnefo_tx.application.doors import DoorParts, build_doors
@@ -38,6 +39,7 @@ class Application:
     identity: IdentityParts
     ganeti: GanetiParts
     compute: ComputeParts
+    changes: ChangeParts
     console: ConsoleParts
     poller: Poller
     job_waiting: JobWaiting
@@ -63,6 +65,7 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
     ganeti = build_ganeti(settings, database, keyring, edges)
     compute = build_compute(settings, database, keyring, edges, identity, ganeti)
     console = build_console(settings, database, keyring, edges, identity, ganeti, compute.servers)
+    changes = build_changes(settings, database, edges, metrics, identity, compute)
     poller = _poller(settings, database, edges, ganeti, compute)
     broker = build_broker(settings, database, edges, ganeti, compute, poller)
     operation = build_operation(database, metrics, poller, ganeti, broker, edges, mails)
@@ -72,6 +75,7 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
     mount_operation(site, metrics, operation, edges.clock)
     journal = build_journal(settings, database)
     mount_journal(site, journal)
+    mount_changes(site, changes)
     mount_identity(site, settings, identity)
     mount_compute(site, settings, compute, console.consoles)
     return Application(
@@ -81,6 +85,7 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
         identity=identity,
         ganeti=ganeti,
         compute=compute,
+        changes=changes,
         console=console,
         poller=poller,
         job_waiting=JobWaiting(database, poller.look, edges.clock, settings.ganeti),

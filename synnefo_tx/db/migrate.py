@@ -23,6 +23,7 @@ import synnefo_tx
 from synnefo_tx.db.pool import Database, Transaction
 
 LOCK_KEY = 0x53594E4E
+MIGRATION_SECONDS = 3600.0
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 
 CREATE_REGISTER = """
@@ -164,7 +165,7 @@ async def require_current(database: Database) -> None:
 
 async def migrate(database: Database) -> list[Migration]:
     """Apply what is missing, all or nothing, one program at a time; returns what was applied."""
-    async with database.transaction("db-migrate") as tx:
+    async with database.transaction("db-migrate", limit_seconds=MIGRATION_SECONDS) as tx:
         await tx.run("SELECT pg_advisory_xact_lock(%(key)s)", {"key": LOCK_KEY})
         await tx.run(CREATE_REGISTER)
         applied = [Applied(*row) for row in await tx.rows(SELECT_APPLIED)]

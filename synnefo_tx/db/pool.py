@@ -7,29 +7,31 @@ statement on its own. What must happen only if the transaction held goes through
 How things end: a COMMIT whose answer is lost raises CommitUnknown, because it may have held; a
 connection lost before that raises DatabaseUnavailable and nothing held. A task that is cancelled
 leaves its statement running: the pool asks the server to end it, waits two seconds, then closes the
-connection. A task of a leader whose time is over gets Deposed (see ``fence``).
+connection. A task of a leader whose time is over gets Deposed (see ``fence``). A transaction that
+may write and is open for too long is rolled back, and DatabaseUnavailable: others wait for its
+locks, and pollers ask again since its beginning (see ``horizon``).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
+from weakref import WeakSet
 
-from attrs import frozen
 from psycopg2 import errors
 from psycopg2.extras import Json
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from synnefo_tx.db.driver import ConnectionDied, DriverConnection, Parameters, Result, Row
 from synnefo_tx.db.fence import BEGIN_FENCED, Deposed, current_term
 from synnefo_tx.db.hot import Hot
-from synnefo_tx.faults import ServiceUnavailable
+from synnefo_tx.db.transaction import CommitUnknown, DatabaseUnavailable, PoolLimits, Transaction
 
 T = TypeVar("T")
 
@@ -42,6 +44,7 @@ __all__ = [
     "ForeignKeyViolation",
     "Hot",
     "Json",
+    "PoolLimits",
     "Row",
     "Transaction",
     "UniqueViolation",
@@ -50,61 +53,6 @@ __all__ = [
 
 CANCEL_WAIT_SECONDS = 2.0
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-
-Execute = Callable[[str, Parameters | None], Awaitable[Result]]
-
-
-class DatabaseUnavailable(ServiceUnavailable):
-    """The database cannot be reached or is too busy; nothing was changed."""
-
-
-class CommitUnknown(ServiceUnavailable):
-    """The answer to a COMMIT was lost: the transaction may have held or not."""
-
-
-class Transaction:
-    """Statements of one transaction and what is to follow its commit."""
-
-    def __init__(self, name: str, execute: Execute) -> None:
-        self.name = name
-        self._execute = execute
-        self._effects: list[Callable[[], Awaitable[object] | None]] = []
-
-    async def run(self, sql: str, parameters: Parameters | None = None) -> int:
-        """Run a statement; the count of rows it touched."""
-        return (await self._execute(sql, parameters)).count
-
-    async def rows(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        """All rows of a statement."""
-        return (await self._execute(sql, parameters)).rows
-
-    async def row(self, sql: str, parameters: Parameters | None = None) -> Row | None:
-        """The first row of a statement, or None."""
-        rows = await self.rows(sql, parameters)
-        return rows[0] if rows else None
-
-    async def value(self, sql: str, parameters: Parameters | None = None) -> Any:
-        """The first column of a statement's first row, or None without a row."""
-        row = await self.row(sql, parameters)
-        return row[0] if row else None
-
-    def after_commit(self, effect: Callable[[], Awaitable[object] | None]) -> None:
-        """Call ``effect`` once the commit is confirmed; a failure is logged."""
-        self._effects.append(effect)
-
-    @property
-    def effects(self) -> Sequence[Callable[[], Awaitable[object] | None]]:
-        return self._effects
-
-
-@frozen
-class PoolLimits:
-    """Bounds of a pool: connections, waiting callers, seconds of waiting and per statement."""
-
-    connections: int = 8
-    waiting: int = 200
-    wait_seconds: float = 5.0
-    statement_seconds: float = 10.0
 
 
 class Database:
@@ -124,8 +72,11 @@ class Database:
         self._idle: list[DriverConnection] = []
         self._waiting: deque[Deferred[DriverConnection | None]] = deque()
         self._abandoned: set[Deferred[None]] = set()
+        self._given_up: WeakSet[DriverConnection] = WeakSet()
         self.open_count = 0
         self.closed = False
+        self.on_write: Callable[[str], None] | None = None
+        """Called with the name of each transaction that may have written, after its commit."""
 
     @property
     def busy_count(self) -> int:
@@ -138,23 +89,56 @@ class Database:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def transaction(self, name: str, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(
+        self, name: str, *, snapshot: bool = False, limit_seconds: float | None = None
+    ) -> AsyncIterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
-        With ``snapshot`` all its statements see one moment, and it may only read.
+        With ``snapshot`` all its statements see one moment, and it may only read. Another has the
+        time of the pool's limits, or ``limit_seconds``.
         Raises DatabaseUnavailable, CommitUnknown or Deposed, see the head of the module.
         """
         connection = await self._begin(snapshot)
         transaction = Transaction(name, partial(self._run, connection))
+        bound = None if snapshot else self._bind(name, connection, limit_seconds)
         try:
             yield transaction
+            self._unbind(bound)
         except BaseException:
+            if bound is not None and bound.active():
+                bound.cancel()
             await self._rollback(connection)
             raise
         await self._commit(name, connection)
         self._release(connection)
         for effect in transaction.effects:
             await self._follow(name, effect)
+        if self.on_write is not None and not snapshot:
+            self.on_write(name)
+
+    def _bind(
+        self, name: str, connection: DriverConnection, limit_seconds: float | None
+    ) -> IDelayedCall:
+        limit = self.limits.transaction_seconds if limit_seconds is None else limit_seconds
+        return self._clock.callLater(limit, self._expire_transaction, name, connection)
+
+    def _unbind(self, bound: IDelayedCall | None) -> None:
+        """Let the commit begin, which has its statement's time; not when it is too late.
+
+        A process that was stopped meanwhile may be told of an answer before its timers are.
+        """
+        if bound is None:
+            return
+        if not bound.active() or bound.getTime() < self._clock.seconds():
+            raise DatabaseUnavailable("the transaction took too long")
+        bound.cancel()
+
+    def _expire_transaction(self, name: str, connection: DriverConnection) -> None:
+        self.log.error("transaction {transaction} took too long", transaction=name)
+        if connection.busy:
+            self._abandon(connection)
+        else:
+            connection.close()
 
     async def read(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """The rows of one statement that changes nothing, tried twice if its connection died."""
@@ -222,7 +206,7 @@ class Database:
         self, connection: DriverConnection, sql: str, parameters: Parameters | None
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
-        if connection.closed:
+        if connection.closed or connection in self._given_up:
             raise DatabaseUnavailable("the database connection was lost")
         running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
@@ -258,6 +242,8 @@ class Database:
             raise
 
     async def _rollback(self, connection: DriverConnection) -> None:
+        if connection in self._given_up:
+            return
         if connection.busy:
             self._abandon(connection)
             return
@@ -362,6 +348,7 @@ class Database:
 
     def _abandon(self, connection: DriverConnection) -> None:
         """End a connection whose statement nobody waits for any more."""
+        self._given_up.add(connection)
         ending = Deferred.fromCoroutine(self._end_abandoned(connection))
         self._abandoned.add(ending)
         ending.addBoth(lambda result: self._abandoned.discard(ending))

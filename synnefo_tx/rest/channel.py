@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
@@ -57,6 +58,7 @@ class ApiFactory(Site):
         self.timeOut = IDLE_SECONDS
         self.channels: set[_Channel] = set()
         self.draining = False
+        self.on_drain: Callable[[], None] = lambda: None
         self._drained: Deferred[None] | None = None
 
     def log(self, request: object) -> None:
@@ -75,6 +77,7 @@ class ApiFactory(Site):
         To be called when nothing listens any more.
         """
         self.draining = True
+        self.on_drain()
         for channel in list(self.channels):
             if channel.requests:
                 channel.persistent = False

@@ -50,7 +50,7 @@ class Cyclades:
 
     def document(self, request: Request, endpoint: Endpoint, document: Any) -> Written:
         """See ``Dialect``."""
-        if endpoint.xml is not None and wants_xml(request):
+        if endpoint.xml is not None and wants_xml(request, endpoint.takes_suffix):
             value = json.loads(document) if isinstance(document, bytes) else document
             return Written(XML_REPLY, xml.written(endpoint.xml(value)))
         body = document if isinstance(document, bytes) else codec.encode(document)
@@ -58,7 +58,7 @@ class Cyclades:
 
     def fault(self, request: Request, fault: Fault) -> Written:
         """See ``Dialect``."""
-        if wants_xml(request):
+        if wants_xml(request, True):
             return Written(XML_REPLY, xml.written(xml.fault_element(fault, self.namespace)))
         return Written(JSON_REPLY, codec.encode(fault_document(fault)))
 
@@ -69,12 +69,12 @@ DIALECTS: Mapping[DialectName, Dialect] = {
 }
 
 
-def wants_xml(request: Request) -> bool:
+def wants_xml(request: Request, has_suffix: bool) -> bool:
     """Whether the request asks for XML; the first of two media types in Accept counts."""
     format = (request.args or {}).get(b"format", [b""])[0]
     if format in (b"json", b"xml"):
         return bool(format == b"xml")
-    if request.path.endswith((b".json", b".xml")):
+    if has_suffix and request.path.endswith((b".json", b".xml")):
         return bool(request.path.endswith(b".xml"))
     accepted = request.getHeader("Accept")
     if not accepted or XML not in accepted:

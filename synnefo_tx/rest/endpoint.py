@@ -78,6 +78,13 @@ class Endpoint:
     def _journal(self) -> str:
         return "" if self.method in READING else self.action
 
+    @property
+    def takes_suffix(self) -> bool:
+        """Whether its path may end with ``.json`` or ``.xml``; a name that users give is left
+        whole."""
+        free = self.path.endswith(">") and not self.path.endswith("_id>")
+        return self.xml is not None and not free and not self.path.endswith("/")
+
     def __attrs_post_init__(self) -> None:
         if self.action not in policy.RULES:
             raise ValueError(f"no policy for action {self.action}")
@@ -125,6 +132,8 @@ class Call(Generic[B]):
     body: B
     remote: str = ""
     query: Mapping[str, str] = Factory(dict)
+    last_event_id: str = ""
+    """Where a stream of events was cut, as its client says (HTML standard §9.2.4)."""
     caller_or_none: Caller | None = None
     header: Callable[[str], str | None] = field(default=no_header, repr=False)
     pieces_or_none: BodyPieces | None = field(default=None, repr=False)

@@ -48,6 +48,7 @@ RULES: dict[str, Rule] = {
     "identity:session:end": authenticated,
     "account:quota:list": authenticated,
     "account:resource:list": anyone,
+    "events:follow": authenticated,
     "compute:versions": anyone,
     "compute:extension:list": authenticated,
     "compute:flavor:list": authenticated,

@@ -28,11 +28,11 @@ Subject = Literal["token", "user", "address"]
 
 def rates_of(settings: Rates) -> dict[tuple[RateClass, Subject], Rate]:
     """The rates that are limited, by class and by what is counted."""
-    classes: Mapping[RateClass, Rate] = {
-        "read": Rate(settings.read_per_minute, settings.read_burst),
-        "write": Rate(settings.write_per_minute, settings.write_burst),
-        "create": Rate(settings.create_per_minute, settings.create_burst),
-        "login": Rate(settings.login_per_minute, settings.login_burst),
+    classes: Mapping[RateClass, tuple[int, int]] = {
+        "read": (settings.read_per_minute, settings.read_burst),
+        "write": (settings.write_per_minute, settings.write_burst),
+        "create": (settings.create_per_minute, settings.create_burst),
+        "login": (settings.login_per_minute, settings.login_burst),
     }
     factors: Mapping[Subject, float] = {
         "token": 1.0,
@@ -40,10 +40,10 @@ def rates_of(settings: Rates) -> dict[tuple[RateClass, Subject], Rate]:
         "address": settings.address_factor,
     }
     return {
-        (name, subject): rate.times(factor)
-        for name, rate in classes.items()
+        (name, subject): Rate(per_minute, burst).times(factor)
+        for name, (per_minute, burst) in classes.items()
         for subject, factor in factors.items()
-        if rate.per_minute > 0
+        if per_minute > 0
     }
 
 

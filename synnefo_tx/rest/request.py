@@ -111,8 +111,14 @@ class LimitedRequest(Request):
             self.pieces.stop()
             self.setHeader("Connection", "close")
 
+    def write(self, data: bytes) -> None:
+        if not self.lost:
+            super().write(data)
+
     def finish(self) -> None:
-        if self.pieces is None or self.pieces.ended or self.lost:
+        if self.lost:
+            return
+        if self.pieces is None or self.pieces.ended:
             super().finish()
         elif self._lingering is None:
             self.channel.persistent = False
@@ -219,6 +225,7 @@ def call_of(
         body=_body(endpoint, raw, request.getHeader("Content-Type") or ""),
         remote=remote,
         query=query,
+        last_event_id=request.getHeader("Last-Event-ID") or "",
         caller_or_none=caller,
         header=request.getHeader,
         pieces_or_none=request.pieces,

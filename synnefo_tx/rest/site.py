@@ -48,6 +48,7 @@ from synnefo_tx.rest.request import (
     client_address,
     peer_of,
 )
+from synnefo_tx.rest.streaming import OpenStreams, Stream
 from synnefo_tx.rest.ways import Authenticators, identify, missing_ways
 from synnefo_tx.settings import Http
 
@@ -68,11 +69,8 @@ class Mounted:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """What a path may end with to choose the format; a name that users give is left whole."""
-        free = self.path.endswith(">") and not self.path.endswith("_id>")
-        if self.endpoint.xml is None or free or self.path.endswith("/"):
-            return ("",)
-        return ("", ".json", ".xml")
+        """What the path may end with."""
+        return ("", ".json", ".xml") if self.endpoint.takes_suffix else ("",)
 
 
 class ApiSite:
@@ -101,6 +99,7 @@ class ApiSite:
         self._app = Klein()
         self._roots: dict[str, DialectName] = {}
         self._app.handle_errors(HTTPException)(self._unrouted)
+        self.streams = OpenStreams()
         self._serving = 0
         self._fixed: dict[tuple[bytes, bytes], Mounted] = {}
         self._streaming: dict[str, int] = {}
@@ -117,8 +116,14 @@ class ApiSite:
         if missing := missing_ways(mounted.endpoint, self._authenticators):
             raise ValueError(f"{mounted.name}: nobody checks {', '.join(missing)}")
 
-        def serve(request: LimitedRequest, **arguments: str) -> Deferred[bytes]:
-            return Deferred.fromCoroutine(self._serve(mounted, request, arguments))
+        async def answer(request: LimitedRequest, arguments: dict[str, str]) -> bytes | None:
+            body = await self._serve(mounted, request, arguments)
+            if body is None:
+                await request.notifyFinish().addErrback(lambda _: None)
+            return body
+
+        def serve(request: LimitedRequest, **arguments: str) -> Deferred[bytes | None]:
+            return Deferred.fromCoroutine(answer(request, arguments))
 
         for suffix in mounted.suffixes:
             route = self._app.route(
@@ -142,7 +147,9 @@ class ApiSite:
     def site(self) -> ApiFactory:
         """The protocol factory to listen with."""
         root = _FixedPaths(self._fixed, self._serve, self._app.resource())
-        return ApiFactory(root, requestFactory=self._request, reactor=self._clock)
+        factory = ApiFactory(root, requestFactory=self._request, reactor=self._clock)
+        factory.on_drain = self.streams.end_all
+        return factory
 
     def _request(self, channel: HTTPChannel, queued: object = None) -> LimitedRequest:
         return LimitedRequest(
@@ -162,11 +169,13 @@ class ApiSite:
 
     async def _serve(
         self, mounted: Mounted, request: LimitedRequest, arguments: dict[str, str]
-    ) -> bytes:
+    ) -> bytes | None:
+        """The body of the reply; None for one that is written by its stream."""
         started = time.monotonic()
         begin(request, self._new_id())
         remote = client_address(request, self.settings.trusted_proxies)
         caller: Caller | None = None
+        body: bytes | None
         dialect = mounted.endpoint.dialect
         self._serving += 1
         try:
@@ -183,9 +192,7 @@ class ApiSite:
                 result = await mounted.method(call, **arguments)
             else:
                 result = await self._once(mounted, call, call.claim_or_none, arguments)
-            body = render(request, mounted.endpoint, result)
-            if isinstance(result, Reply) and result.delivered is not None:
-                self._follow_delivery(request, result.delivered)
+            body = self._render(mounted.endpoint, request, result)
         except Fault as fault:
             body = render_fault(request, fault, dialect)
         except CancelledError:
@@ -198,6 +205,15 @@ class ApiSite:
             self._serving -= 1
             request.stop_reading()
         self._account(mounted.name, request, caller, remote, time.monotonic() - started)
+        return body
+
+    def _render(self, endpoint: Endpoint, request: Request, result: Any) -> bytes | None:
+        if isinstance(result, Stream):
+            self.streams.begin(request, endpoint.reply_type, result)
+            return None
+        body = render(request, endpoint, result)
+        if isinstance(result, Reply) and result.delivered is not None:
+            self._follow_delivery(request, result.delivered)
         return body
 
     async def _once(
@@ -271,7 +287,7 @@ class _FixedPaths(Resource):
     def __init__(
         self,
         fixed: Mapping[tuple[bytes, bytes], Mounted],
-        serve: Callable[[Mounted, LimitedRequest, dict[str, str]], Awaitable[bytes]],
+        serve: Callable[[Mounted, LimitedRequest, dict[str, str]], Awaitable[bytes | None]],
         klein: KleinResource,
     ) -> None:
         super().__init__()
@@ -291,6 +307,6 @@ class _FixedPaths(Resource):
 
     async def _answer(self, mounted: Mounted, request: LimitedRequest) -> None:
         body = await self._serve(mounted, request, {})
-        if not request.lost:
+        if body is not None and not request.lost:
             request.write(body)
             request.finish()

@@ -7,6 +7,7 @@ setting, its name there; ``docs/settings.md`` is generated from them.
 
 from __future__ import annotations
 
+from synnefo_tx.settings.changes import Changes
 from synnefo_tx.settings.compute import Compute
 from synnefo_tx.settings.console import Console
 from synnefo_tx.settings.database import DatabaseSettings
@@ -27,6 +28,7 @@ __all__ = [
     "DEFAULT_HOME",
     "SYSTEM_FILE",
     "BrokerSettings",
+    "Changes",
     "Commands",
     "Compute",
     "Console",

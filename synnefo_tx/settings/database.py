@@ -19,6 +19,9 @@ class DatabaseSettings:
     )
     wait_limit_seconds: float = setting(5.0, "Longest wait for a connection")
     statement_limit_seconds: float = setting(10.0, "Longest run of one statement")
+    transaction_limit_seconds: float = setting(
+        5.0, "Longest time that a transaction which may write stays open; then it is rolled back"
+    )
     transaction_idle_limit_seconds: float = setting(
         30.0, "Longest time that a transaction may wait for its process; then it is rolled back"
     )

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from attrs import Factory, fields, frozen
 
+from synnefo_tx.settings.changes import Changes
 from synnefo_tx.settings.compute import Compute
 from synnefo_tx.settings.console import Console
 from synnefo_tx.settings.database import DatabaseSettings
@@ -35,6 +36,7 @@ class Settings:
     keyring: KeyringSettings = Factory(KeyringSettings)
     identity: Identity = Factory(Identity)
     compute: Compute = Factory(Compute)
+    changes: Changes = Factory(Changes)
     ganeti: Ganeti = Factory(Ganeti)
     broker: BrokerSettings = Factory(BrokerSettings)
     eventd: Eventd = Factory(Eventd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 
 import psycopg2
 from twisted.internet import reactor
@@ -17,6 +18,11 @@ from synnefo_tx.db.pool import CommitUnknown, DatabaseUnavailable, UniqueViolati
 from tests.support.database import DatabaseTestCase, open_database
 
 RUNNING = "SELECT pid FROM pg_stat_activity WHERE state <> 'idle' AND query LIKE %(like)s"
+
+
+def stand_still(seconds: float) -> None:
+    """Do nothing, as a process that is stopped."""
+    time.sleep(seconds)
 
 
 class PoolTests(DatabaseTestCase):
@@ -233,3 +239,59 @@ class FrozenServerTests(DatabaseTestCase):
         with self.assertRaises(DatabaseUnavailable):
             await self.database.read("SELECT 1")
         self.flushLoggedErrors()
+
+
+class BoundedTransactionTests(DatabaseTestCase):
+    limits = {"connections": 2, "transaction_seconds": 0.2}
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        async with self.database.transaction("make", limit_seconds=5) as tx:
+            await tx.run("CREATE TABLE thing (id int PRIMARY KEY)")
+
+    async def count(self) -> int:
+        return (await self.database.read("SELECT count(*) FROM thing"))[0][0]
+
+    async def test_idle(self) -> None:
+        """A transaction whose task waits for something else is ended while it waits."""
+        with self.assertRaises(DatabaseUnavailable):
+            async with self.database.transaction("idle") as tx:
+                await tx.run("INSERT INTO thing VALUES (1)")
+                await deferLater(reactor, 0.4)
+                open_now = await self.database.read(
+                    RUNNING.replace("state <> 'idle'", "state = 'idle in transaction'"),
+                    {"like": "INSERT INTO thing%"},
+                )
+                self.assertEqual(open_now, [])
+        self.assertEqual((await self.count(), self.database.busy_count), (0, 0))
+
+    async def test_in_a_statement(self) -> None:
+        """One that is in a statement is ended in it; the pool has all its places afterwards."""
+        for _ in range(3):
+            with self.assertRaises(DatabaseUnavailable):
+                async with self.database.transaction("slow") as tx:
+                    await tx.run("INSERT INTO thing VALUES (1)")
+                    await tx.run("SELECT pg_sleep(5)")
+        self.assertEqual(await self.count(), 0)
+        await gatherResults(
+            [Deferred.fromCoroutine(self.database.read("SELECT pg_sleep(0.1)")) for _ in range(4)]
+        )
+        self.assertEqual(self.database.open_count, 2)
+
+    async def test_process_that_stood_still(self) -> None:
+        """Nothing is committed by a process that was stopped for longer, though its timers have
+        not run yet."""
+        with self.assertRaises(DatabaseUnavailable):
+            async with self.database.transaction("stopped") as tx:
+                await tx.run("INSERT INTO thing VALUES (1)")
+                stand_still(0.3)
+        self.assertEqual((await self.count(), self.database.busy_count), (0, 0))
+
+    async def test_longer_by_its_own_word(self) -> None:
+        """One that says so may take longer, and one that only reads."""
+        async with self.database.transaction("bulk", limit_seconds=5) as tx:
+            await tx.run("INSERT INTO thing VALUES (1)")
+            await deferLater(reactor, 0.3)
+        async with self.database.transaction("report", snapshot=True) as tx:
+            await deferLater(reactor, 0.3)
+            self.assertEqual(await tx.value("SELECT count(*) FROM thing"), 1)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.task import deferLater
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from synnefo_tx.console.certificate import self_signed, tls_options
 from synnefo_tx.rest.endpoint import Call, endpoint
 from synnefo_tx.rest.pieces import HELD_MAX_BYTES, BodyCut, BodyPieces
 from tests.support.http import Raw, SiteTestCase, connect
@@ -33,7 +39,14 @@ class Sink:
     @endpoint(
         "PUT", "/sink", action="compute:versions", ways=("none",), streamed_max_bytes=LIMIT_BYTES
     )
-    async def take(self, call: Call[None]) -> dict[str, Any]:
+    @endpoint(
+        "PUT",
+        "/sink/<name>/all",
+        action="compute:versions",
+        ways=("none",),
+        streamed_max_bytes=LIMIT_BYTES,
+    )
+    async def take(self, call: Call[None], name: str = "") -> dict[str, Any]:
         """Read all of it."""
         if not self.begun.called:
             self.begun.callback(call.pieces)
@@ -91,9 +104,26 @@ class PiecesTests(SiteTestCase):
 
     async def test_large(self) -> None:
         """A large body reaches a slow reader whole, and little of it is held."""
+        await self.send_large(await connect(self.url))
+
+    async def test_large_tls(self) -> None:
+        """The same over TLS."""
+        files = self_signed(Path(self.mktemp()), ["sink.test"], datetime.now(UTC))
+        wrapped = TLSMemoryBIOFactory(tls_options(*files), False, self.factory)
+        port = reactor.listenTCP(0, wrapped, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        authority = Certificate.loadPEM(files[0].read_bytes())
+        endpoint = wrapClientTLS(
+            optionsForClientTLS("sink.test", authority),
+            HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port),
+        )
+        await self.send_large(await connectProtocol(endpoint, Raw(b"")))
+
+    async def send_large(self, raw: Raw) -> None:
+        """Send a large body to a slow reader."""
         self.sink.pause_seconds = 0.0005
         block = os.urandom(MIB)
-        raw = await connect(self.url, head("/sink", f"Content-Length: {LIMIT_BYTES}"))
+        raw.transport.write(head("/sink", f"Content-Length: {LIMIT_BYTES}"))
         expected = hashlib.sha256()
         for _ in range(LIMIT_BYTES // MIB):
             raw.transport.write(block)
@@ -135,14 +165,25 @@ class PiecesTests(SiteTestCase):
 
     async def test_vanishes(self) -> None:
         """A sender that goes away midway ends the reader with an error, and nothing is left."""
-        raw = await connect(self.url, head("/sink", "Content-Length: 1000") + b"abc")
+        for path in ("/sink", "/sink/a/all"):
+            self.sink.begun, self.sink.failed = Deferred(), Deferred()
+            raw = await connect(self.url, head(path, "Content-Length: 1000") + b"abc")
+            await self.sink.begun
+            raw.transport.abortConnection()
+            await raw.ended
+            self.assertIsInstance(await self.sink.failed, BodyCut)
+            await deferLater(reactor, 0.01)
+            self.assertEqual(self.factory.channels, set())
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_vanishes_unread(self) -> None:
+        """The same while the reader does something else: it is told when it reads on."""
+        self.sink.pause_seconds = 0.1
+        raw = await connect(self.url, head("/sink/a/all", "Content-Length: 1000") + b"abc")
         await self.sink.begun
         raw.transport.abortConnection()
         await raw.ended
-        error = await self.sink.failed
-        self.assertIsInstance(error, BodyCut)
-        await deferLater(reactor, 0.01)
-        self.assertEqual(self.factory.channels, set())
+        self.assertIsInstance(await self.sink.failed, (BodyCut, CancelledError))
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_chunked(self) -> None:

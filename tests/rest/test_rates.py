@@ -76,15 +76,6 @@ class HttpTests(SiteTestCase):
         self.assertEqual(await self.statuses(1, None, "/open"), [429])
         self.assertEqual(await self.statuses(2, None, "/free"), [200, 200])
 
-    async def test_session(self) -> None:
-        """A session is counted as a token is."""
-        limits = RateLimits(self.rates, Clock(), Metrics())
-        for _ in range(4):
-            limits.check_caller("read", Caller(user="u", session_id=7))
-        with self.assertRaises(TooManyRequests):
-            limits.check_caller("read", Caller(user="u", session_id=7))
-        limits.check_caller("read", Caller(user="u", session_id=8))
-
     async def test_classes(self) -> None:
         """Classes are counted apart; a class without a rate is not limited."""
         self.assertEqual(await self.statuses(2, "u:1", method="PUT"), [200, 429])

@@ -139,6 +139,14 @@ class XmlTests(CloudHttpTestCase):
             content_type = f"application/{expected}; charset=UTF-8"
             self.assertEqual((asked, answer.header("Content-Type")), (asked, content_type))
 
+    async def test_own_names(self) -> None:
+        """A metadata key that ends like a suffix is a key."""
+        path = f"/compute/v2.0/servers/{await self.built()}/metadata/a.xml"
+        await self.request("PUT", path, {"meta": {"a.xml": "b"}})
+        shown = await self.request("GET", path)
+        self.assertEqual(shown.json, {"meta": {"a.xml": "b"}})
+        self.assertEqual((await self.asked(path)).get("key"), "a.xml")
+
     async def test_faults(self) -> None:
         """Faults are XML for who wants it, in the namespace of their API."""
         absent = await self.asked("/compute/v2.0/servers/999")

@@ -21,6 +21,7 @@ class Answer:
     status: int
     json: Any
     text: str
+    date: str = ""
 
     @property
     def is_unknown(self) -> bool:
@@ -52,10 +53,11 @@ class Client:
 
     def _read(self, response: Any) -> Deferred[Answer]:
         body: Deferred[bytes] = readBody(response)
-        return body.addCallback(lambda content: _answer(response.code, content))
+        date = response.headers.getRawHeaders("Date", [""])[0]
+        return body.addCallback(lambda content: _answer(response.code, content, date))
 
 
-def _answer(status: int, content: bytes) -> Answer:
+def _answer(status: int, content: bytes, date: str) -> Answer:
     text = content.decode()
     is_json = text.startswith(("{", "["))
-    return Answer(status, json.loads(text) if is_json else None, text)
+    return Answer(status, json.loads(text) if is_json else None, text, date)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 REPLACE_CLOCK = """
 CREATE OR REPLACE FUNCTION synnefo_now() RETURNS timestamptz LANGUAGE sql STABLE
-AS $$ SELECT to_timestamp(current_setting('simulation.now')::float8) $$
+AS $$ SELECT to_timestamp(current_setting('simulation.now')::float8) $$;
+CREATE OR REPLACE FUNCTION synnefo_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+AS $$ SELECT synnefo_now() $$
 """
 # Of a table in partitions the whole.
 TABLES = """
@@ -35,6 +37,8 @@ SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND NOT
  AND relkind IN ('r', 'p') AND relname NOT LIKE '%migrations%' ORDER BY relname
 """
 SEQUENCES = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
+OUTBOX = "stream_changes"
+"""What triggers write to, whatever is written."""
 WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)")
 
 
@@ -88,6 +92,8 @@ class Postgres:
         if sql not in self._tables_written_by:
             self._tables_written_by[sql] = frozenset(WRITES.findall(sql))
         self._written |= self._tables_written_by[sql]
+        if self._tables_written_by[sql]:
+            self._written.add(OUTBOX)
         with self.raw.cursor() as cursor:
             cursor.execute(sql, parameters)
             rows = cursor.fetchall() if cursor.description is not None else []

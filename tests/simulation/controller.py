@@ -97,6 +97,9 @@ class Controller:
     def start(self) -> None:
         """Do what a process with all roles does by itself."""
         self.app.poller.startService()
+        if self._world.follows:
+            self.app.changes.announcer.startService()
+            self.app.changes.sequencer.startService()
         if self.app.broker is not None:
             self.app.broker.consumer.startService()
         for timer in self._timers:

@@ -7,11 +7,13 @@ Two modes. *Liveness*: then all faults end, everything comes to rest, and all in
 from __future__ import annotations
 
 import random
+import shlex
 from typing import Any, Literal
 
 from synnefo_tx.ganeti.memory import CallFault, JobFault, MemoryGaneti
 from synnefo_tx.ganeti.memory import Fault as ClusterFault
-from tests.simulation import invariants
+from synnefo_tx.settings import Compute, Settings
+from tests.simulation import followers, invariants
 from tests.simulation.client import Answer
 from tests.simulation.faults import Run
 from tests.simulation.gates import POSSIBLE, Fault, Gate
@@ -22,6 +24,9 @@ from tests.simulation.world import World
 CONTROLLERS = {"liveness": 2, "safety": 3}
 CLUSTERS = 2
 REQUESTS = 18
+FOLLOWERS_SECONDS = 15.0
+# Polls are judged by the machine's own clock, which is years ahead of the world's.
+SETTINGS = Settings(compute=Compute(poll_limit_seconds=10**10))
 BETWEEN_MAX_SECONDS = 8.0
 DOWN_MAX_SECONDS = 40.0
 LISTING_SECONDS = 70.0
@@ -71,11 +76,14 @@ class Load:
         self.creates: dict[str, Answer | None] = {}
         self._keys = world.chance_of("keys")
         self._doubtful: set[str] = set()
+        self.followers: list[followers.Client] = []
 
     def begin(self) -> None:
         """Start the controllers and plan the requests."""
         for number in range(self._controllers):
             self._world.start(number)
+        if self._world.follows:
+            self.followers = followers.begin(self._world)
         faults = self._world.chance_of("faults")
         self._world.choose = lambda gate: self._fault(gate, faults)
         at = 0.0
@@ -222,9 +230,22 @@ class Load:
                 raise Broken(f"INV10 {name} is there {count} times")
 
 
-def run(seed: str, mode: Mode = "liveness", *, keeps_lines: bool = False) -> Run:
-    """One run; raises Broken or SimulationError, with what is needed to see it again."""
-    world = World(seed, base(CLUSTERS), messages=True)
+def _check_followers(world: World, load: Load) -> None:
+    """INV11: who polls and who follows know what lists show, soon after all has come to rest."""
+    world.wait(FOLLOWERS_SECONDS)
+    found = followers.differences(world, load.followers) if load.followers else []
+    if found:
+        raise Broken(f"INV11 known otherwise than listed: {found}")
+
+
+def run(
+    seed: str, mode: Mode = "liveness", *, keeps_lines: bool = False, follows: bool = False
+) -> Run:
+    """One run; raises Broken or SimulationError, with what is needed to see it again.
+
+    With ``follows`` clients keep up with what changes, and must in the end know what lists show.
+    """
+    world = World(seed, base(CLUSTERS), messages=True, follows=follows, settings=SETTINGS)
     world.keeps_lines = keeps_lines
     world.facts |= {"asked": [], "repeats": 0}
     try:
@@ -233,12 +254,14 @@ def run(seed: str, mode: Mode = "liveness", *, keeps_lines: bool = False) -> Run
         load.begin()
         if mode == "liveness":
             load.heal()
+            _check_followers(world, load)
             invariants.at_rest(world)
             load.check_creates()
         else:
             invariants.any_time(world)
     except Exception as error:
-        again = f"python -m tests.simulation.replay --seed {seed} --mode {mode}"
+        again = f"python -m tests.simulation.replay --seed {shlex.quote(seed)} --mode {mode}"
+        again += " --follows" if follows else ""
         error.add_note(f"see it again: {again}")
         if keeps_lines:
             error.add_note("\n".join(world.lines))

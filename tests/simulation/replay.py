@@ -28,13 +28,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--at", type=point, help="number of the gate, colon, name of the fault")
     parser.add_argument("--messages", action="store_true", help="the clusters tell of their jobs")
     parser.add_argument("--mode", choices=["liveness", "safety"], default="liveness")
+    parser.add_argument("--follows", action="store_true", help="clients keep up with changes")
     given = parser.parse_args(arguments)
     try:
         if given.case:
             case, messages = USE_CASES[given.case], given.messages
             done = run(case, given.seed, given.at, messages=messages, keeps_lines=True)
         else:
-            done = load.run(given.seed, given.mode, keeps_lines=True)
+            done = load.run(given.seed, given.mode, keeps_lines=True, follows=given.follows)
     except Exception:
         traceback.print_exc(file=sys.stdout)
         return 1

@@ -12,6 +12,7 @@ from tests.simulation.faults import USE_CASES, points, run
 
 SAFETY_SEEDS = 8
 LIVENESS_SEEDS = 12
+FOLLOWED_SEEDS = 5
 
 
 class LoadTests(SynchronousTestCase):
@@ -27,6 +28,12 @@ class LoadTests(SynchronousTestCase):
     def test_liveness(self):
         """When faults end, all comes to rest, exact, with nothing left over."""
         each("liveness", (partial(load.run, str(n)) for n in range(LIVENESS_SEEDS)))
+
+    def test_followers(self):
+        """Who polls for changes, and who follows the stream from controller to controller, know in
+        the end what lists show."""
+        seeds = (f"followed {number}" for number in range(FOLLOWED_SEEDS))
+        each("followed", (partial(load.run, seed, follows=True) for seed in seeds))
 
     def test_same_trace(self):
         """Two runs of a seed have the same trace, messages too."""

@@ -73,12 +73,13 @@ class LogBook:
 class World:
     """A run. ``choose`` says what happens at each gate; without it nothing goes wrong.
 
-    With ``messages`` the clusters tell of their jobs by a broker, beside what is polled.
+    With ``messages`` the clusters tell of their jobs by a broker, beside what is polled; with
+    ``follows`` changes are numbered, so that streams can be followed.
     """
 
     def __init__(
         self, seed: str, saved: Saved = NOTHING, *, settings: Settings | None = None,
-        cluster_config: ClusterConfig | None = None, messages: bool = False,
+        cluster_config: ClusterConfig | None = None, messages: bool = False, follows: bool = False,
     ) -> None:  # fmt: skip
         self.seed = seed
         self.facts = dict(saved.facts)
@@ -103,6 +104,7 @@ class World:
         ]
         self.broker = MemoryBroker(self.clock)
         self.messages = messages
+        self.follows = follows
         if messages:
             self._sources = [EventSource(self, each) for each in self.clusters]
         self.controllers: dict[int, Controller] = {}

@@ -16,6 +16,7 @@ from synnefo_tx.compute.backends.store import RemovalStore
 from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.store import NetworkStore
 from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.db.transaction import BULK_SECONDS
 from synnefo_tx.faults import Conflict
 from synnefo_tx.ganeti.backends.operations import Backends
 from synnefo_tx.ganeti.backends.store import BackendStore
@@ -68,7 +69,7 @@ class BackendRemoval:
 
         Raises ItemNotFound, or Conflict while servers live there.
         """
-        async with self._database.transaction("backend-remove") as tx:
+        async with self._database.transaction("backend-remove", limit_seconds=BULK_SECONDS) as tx:
             store = RemovalStore(tx)
             backend = await BackendStore(tx).get(id)
             await store.release_servers(id)

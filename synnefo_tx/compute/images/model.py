@@ -62,6 +62,10 @@ class ImageSource(Protocol):
         """As ``find``, as the transaction that will use it sees it."""
         ...
 
+    async def horizon(self) -> datetime:
+        """Since when to ask for what a listing that follows does not have."""
+        ...
+
     async def list_visible(self, user: str, since: datetime | None = None) -> list[Image]:
         """The live images that ``user`` may read, by id; optionally those changed since a
         moment."""

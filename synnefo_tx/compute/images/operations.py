@@ -8,6 +8,7 @@ from datetime import datetime
 from synnefo_tx.compute.images.model import BytesElsewhere, Image, SignedUrl
 from synnefo_tx.compute.images.rules import DISK_FORMATS, check_image
 from synnefo_tx.compute.images.store import ImageStore, list_images, list_visible
+from synnefo_tx.db.horizon import commit_horizon
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict, ItemNotFound
 from synnefo_tx.journal.record import record
@@ -19,6 +20,10 @@ class Images:
     def __init__(self, database: Database, new_id: Callable[[], str]) -> None:
         self._database = database
         self._new_id = new_id
+
+    async def horizon(self) -> datetime:
+        """Since when to ask for what a listing that follows does not have."""
+        return await commit_horizon(self._database)
 
     async def list_visible(self, user: str, since: datetime | None = None) -> list[Image]:
         """Live images that ``user`` may read."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from synnefo_tx.compute.images.model import Image
+from synnefo_tx.compute.visibility import VIEWER, VIEWERS, sees_image
 from synnefo_tx.db.pool import Database, Hot, Json, Row, Transaction
 
 COLUMNS = """id::text, name, owner, location, disk_format, status, public, size_bytes, checksum,
  properties, created, updated, deleted"""
+SEES = sees_image("i", "%(user)s")
 VISIBLE = f"""
-SELECT {COLUMNS} FROM images WHERE NOT deleted AND (public OR owner = %(user)s)
+SELECT {COLUMNS} FROM images i WHERE NOT deleted AND {SEES}
  AND updated >= coalesce(%(since)s, '-infinity'::timestamptz) ORDER BY id
 """
 LIST_ALL = f"SELECT {COLUMNS} FROM images ORDER BY created, id"
 GET = Hot(f"""
-SELECT {COLUMNS} FROM images
-WHERE id::text = %(id)s AND NOT deleted AND (public OR owner = %(user)s)
+SELECT {COLUMNS} FROM images i WHERE id::text = %(id)s AND NOT deleted AND {SEES}
 """)
+SEEN = f"""
+SELECT {COLUMNS}, array_agg({VIEWER}::text) FROM images i
+JOIN {VIEWERS} ON {sees_image("i", VIEWER)}
+WHERE id = ANY (%(ids)s::uuid[]) AND NOT deleted GROUP BY id
+"""
 INSERT = """
 INSERT INTO images (id, name, owner, location, disk_format, public, size_bytes, checksum,
  properties, created, updated)
@@ -36,6 +43,14 @@ async def list_visible(database: Database, user: str, since: datetime | None = N
     """Live images that a user may read, optionally only those changed since a moment."""
     rows = await database.read(VISIBLE, {"user": user, "since": since})
     return [from_row(row) for row in rows]
+
+
+async def seen_images(
+    database: Database, ids: Sequence[str], users: Sequence[str]
+) -> list[tuple[Image, list[str]]]:
+    """Those of some live images that any of some users may read, with those who may."""
+    rows = await database.read(SEEN, {"ids": list(ids), "users": list(users)})
+    return [(from_row(row[:-1]), row[-1]) for row in rows]
 
 
 async def list_images(database: Database) -> list[Image]:

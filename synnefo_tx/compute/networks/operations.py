@@ -19,6 +19,7 @@ from synnefo_tx.compute.pools.rules import (
     usable_ranges,
 )
 from synnefo_tx.compute.pools.store import PoolStore
+from synnefo_tx.db.horizon import commit_horizon
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, Forbidden, ItemNotFound, ServiceUnavailable
 from synnefo_tx.ganeti.backends.store import BackendStore
@@ -76,6 +77,10 @@ class Networks:
     def pools(self, tx: Transaction) -> PoolStore:
         """The pools, with the settings' rest and block."""
         return PoolStore(tx, self._settings.address_rest_seconds, self._settings.address_block)
+
+    async def horizon(self) -> datetime:
+        """Since when to ask for what a listing that follows does not have."""
+        return await commit_horizon(self._database)
 
     async def listing(self, caller: Caller, since: datetime | None = None) -> list[Network]:
         """Networks that the caller sees."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synnefo_tx.compute import xml
-from synnefo_tx.compute.changes import changes_since
+from synnefo_tx.compute.changes import changes_since, listed
 from synnefo_tx.compute.links import parse_id
 from synnefo_tx.compute.networks import wire
 from synnefo_tx.compute.networks.model import Network
@@ -13,7 +13,7 @@ from synnefo_tx.compute.networks.operations import Networks
 from synnefo_tx.compute.networks.wire import CreateNetwork, CreateSubnet, RenameNetwork
 from synnefo_tx.compute.ports.operations import Ports
 from synnefo_tx.faults import BadRequest, ItemNotFound
-from synnefo_tx.rest.endpoint import Call, endpoint
+from synnefo_tx.rest.endpoint import Call, Reply, endpoint
 from synnefo_tx.settings import Compute
 
 
@@ -31,12 +31,12 @@ class NetworkRoutes:
 
     @endpoint("GET", "/networks", action="network:network:list", xml=xml.networks)
     @endpoint("GET", "/networks/detail", action="network:network:list", xml=xml.networks)
-    async def list(self, call: Call[None]) -> dict[str, Any]:
+    async def list(self, call: Call[None]) -> Reply:
         """List the networks that the caller sees."""
-        since = changes_since(call, self._settings)
-        found = await self._networks.listing(call.caller, since.moment)
+        since, horizon = changes_since(call, self._settings), await self._networks.horizon()
+        found = await self._networks.listing(call.caller, since)
         documents = [wire.network(each, self._base_url) for each in found]
-        return since.reply({"networks": documents}, found)
+        return listed("networks", documents, since, horizon)
 
     @endpoint(
         "POST",
@@ -82,16 +82,15 @@ class NetworkRoutes:
 
     @endpoint("GET", "/subnets", action="network:subnet:list")
     @endpoint("GET", "/subnets/detail", action="network:subnet:list")
-    async def subnets(self, call: Call[None]) -> dict[str, Any]:
+    async def subnets(self, call: Call[None]) -> Reply:
         """List the subnets of the networks that the caller sees."""
-        found = await self._networks.listing(call.caller)
-        return {
-            "subnets": [
-                wire.subnet(each, network, self._base_url)
-                for network in found
-                for each in network.subnets
-            ]
-        }
+        since, horizon = changes_since(call, self._settings), await self._networks.horizon()
+        documents = [
+            wire.subnet(each, network, self._base_url)
+            for network in await self._networks.listing(call.caller, since)
+            for each in network.subnets
+        ]
+        return listed("subnets", documents, since, horizon)
 
     @endpoint("POST", "/subnets", action="network:subnet:create", body=CreateSubnet, status=201)
     async def create_subnet(self, call: Call[CreateSubnet]) -> dict[str, Any]:

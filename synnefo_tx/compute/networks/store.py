@@ -9,17 +9,23 @@ from typing import Any
 from attrs import evolve
 
 from synnefo_tx.compute.networks.model import BackendNetwork, Network, Subnet
+from synnefo_tx.compute.visibility import VIEWER, VIEWERS, sees_network
 from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 
 COLUMNS = """n.id, n.name, n.userid::text, n.project::text, n.type, n.mode, n.link, n.mac_prefix,
  n.tags, n.public, n.drained, n.floating_ip_pool, n.destroying, n.deleted, n.created, n.updated"""
 SUBNET_COLUMNS = "id, network, name, ip_version, cidr::text, host(gateway), dhcp, deleted"
-VISIBLE = "(n.public OR n.userid = %(user)s OR %(operator)s)"
+VISIBLE = f"({sees_network('n', '%(user)s')} OR %(operator)s)"
 LIST = f"SELECT {COLUMNS} FROM networks n WHERE {VISIBLE} AND NOT n.deleted ORDER BY n.id"
 CHANGES = (
     f"SELECT {COLUMNS} FROM networks n WHERE {VISIBLE} AND n.updated >= %(since)s ORDER BY n.id"
 )
 GET = Hot(f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s AND {VISIBLE}")
+SEEN = f"""
+SELECT {COLUMNS}, array_agg({VIEWER}::text) FROM networks n
+JOIN {VIEWERS} ON {sees_network("n", VIEWER)}
+WHERE n.id = ANY (%(ids)s) AND NOT n.deleted GROUP BY n.id
+"""
 # Servers are put on a public network all the time: news and changes of the network must not wait
 # for a moment when none is. Only its removal must.
 LOCK = f"SELECT {COLUMNS} FROM networks n WHERE n.id = %(id)s FOR NO KEY UPDATE"
@@ -107,6 +113,16 @@ async def list_networks(
     networks = [from_row(row) for row in rows]
     subnets = await database.read(SUBNETS, {"networks": [each.id for each in networks]})
     return _with_subnets(networks, subnets)
+
+
+async def seen_networks(
+    database: Database, ids: Sequence[int], users: Sequence[str]
+) -> list[tuple[Network, list[str]]]:
+    """Those of some live networks that any of some users sees, with those who do."""
+    rows = await database.read(SEEN, {"ids": list(ids), "users": list(users)})
+    subnets = await database.read(SUBNETS, {"networks": [row[0] for row in rows]})
+    networks = _with_subnets([from_row(row[:-1]) for row in rows], subnets)
+    return [(each, row[-1]) for each, row in zip(networks, rows, strict=True)]
 
 
 async def network_uses(database: Database) -> dict[int, tuple[int, tuple[int, ...]]]:

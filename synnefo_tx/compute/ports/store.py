@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synnefo_tx.compute.ports.model import Port
+from synnefo_tx.compute.visibility import VIEWER, VIEWERS, sees_port
 from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 
 COLUMNS = """id, name, userid::text, network, server, index, mac, host(address), subnet, state,
@@ -24,8 +25,12 @@ WHERE n.public AND made.address IS NOT NULL
 """)
 OF_SERVER = Hot(f"SELECT {COLUMNS} FROM ports WHERE server = %(server)s ORDER BY index")
 VISIBLE = f"""
-SELECT {COLUMNS} FROM ports WHERE (userid = %(user)s OR %(operator)s)
+SELECT {COLUMNS} FROM ports p WHERE ({sees_port("p", "%(user)s")} OR %(operator)s)
  AND (%(id)s::bigint IS NULL OR id = %(id)s) ORDER BY id
+"""
+SEEN = f"""
+SELECT {COLUMNS}, {VIEWER}::text FROM ports p JOIN {VIEWERS} ON {sees_port("p", VIEWER)}
+WHERE id = ANY (%(ids)s) ORDER BY id
 """
 SET_STATE = Hot("""
 UPDATE ports SET state = %(state)s, updated = synnefo_now()
@@ -56,6 +61,14 @@ async def list_ports(
     wanted = {"user": user or None, "operator": operator, "id": id}
     rows = await database.read(VISIBLE, wanted)
     return [from_row(row) for row in rows]
+
+
+async def seen_ports(
+    database: Database, ids: Sequence[int], users: Sequence[str]
+) -> list[tuple[Port, list[str]]]:
+    """Those of some ports that any of some users sees, with who does."""
+    rows = await database.read(SEEN, {"ids": list(ids), "users": list(users)})
+    return [(from_row(row[:-1]), [row[-1]]) for row in rows]
 
 
 class PortStore:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from synnefo_tx.compute.servers.lifecycle import TASK_STATES
+from synnefo_tx.compute.visibility import VIEWER, VIEWERS, sees_server
 from synnefo_tx.db.document import (
     Json,
     Listed,
@@ -84,11 +85,11 @@ DIAGNOSTIC = {
 VERSION = "decode(md5(string_agg(concat(s.id, ':', s.version), ',' ORDER BY s.id)), 'hex')"
 
 
-def _page(where: str) -> Hot:
+def _documents(where: str, shown: str) -> Hot:
     # What belongs to the servers is read for the whole page at once, not server by server.
     return Hot(f"""
 WITH s AS MATERIALIZED (
-  SELECT *, xmin AS version FROM servers s WHERE {where}),
+  SELECT *, changed_xid AS version FROM servers s WHERE {where}),
 nics AS MATERIALIZED (
   SELECT p.server, p.network, p.address IS NOT NULL AS has_address, {written(ATTACHMENT)} AS nic,
     {written(ADDRESS)} AS address
@@ -107,32 +108,42 @@ volumes AS (
   FROM (SELECT v.server, v.id FROM volumes v WHERE v.server IN (SELECT id FROM s)
     AND NOT v.deleted ORDER BY v.server, v.index) AS v GROUP BY server),
 documents AS (
-  SELECT s.id, s.version, {written(DETAIL)} AS document
+  SELECT s.id, s.userid, s.version, {written(DETAIL)} AS document
   FROM s LEFT JOIN attachments ON attachments.server = s.id
   LEFT JOIN addresses ON addresses.server = s.id
   LEFT JOIN metadata ON metadata.server = s.id LEFT JOIN volumes ON volumes.server = s.id
   LEFT JOIN LATERAL (SELECT {written(DIAGNOSTIC)} AS diagnostic FROM server_diagnostics d
     WHERE d.server = s.id ORDER BY d.id DESC LIMIT 1) AS d ON true)
-SELECT {VERSION}, string_agg(document, ', ' ORDER BY s.id) FROM documents s
+{shown}
 """)
 
 
 def _brief(where: str) -> Hot:
     return Hot(f"""
-SELECT {VERSION}, string_agg({written(BRIEF)}, ', ' ORDER BY s.id)
-FROM (SELECT *, xmin AS version FROM servers s WHERE {where}) AS s
+SELECT {VERSION}, string_agg({written(BRIEF)}, ', ' ORDER BY s.id), commit_horizon()
+FROM (SELECT *, changed_xid AS version FROM servers s WHERE {where}) AS s
 """)
 
 
-OWNED = "s.userid = %(user)s"
+OWNED = sees_server("s", "%(user)s")
 LIVE = f"{OWNED} AND NOT s.deleted"
 CHANGED = f"{OWNED} AND s.updated >= %(since)s"
-SHOW = _page(f"s.id = %(id)s AND {OWNED}")
-DETAILS = _page(LIVE)
-DETAILS_CHANGED = _page(CHANGED)
+SHOWN = f"SELECT {VERSION}, string_agg(document, ', ' ORDER BY s.id)"
+SHOW = _documents(f"s.id = %(id)s AND {OWNED}", f"{SHOWN} FROM documents s")
+LISTED = f"{SHOWN}, commit_horizon() FROM documents s"
+DETAILS = _documents(LIVE, LISTED)
+DETAILS_CHANGED = _documents(CHANGED, LISTED)
 BRIEFS = _brief(LIVE)
 BRIEFS_CHANGED = _brief(CHANGED)
-IS_CHANGED = Hot(f"SELECT EXISTS (SELECT FROM servers s WHERE {CHANGED})")
+# The same for some of all servers, with those of some users who see each.
+SEEN = _documents(
+    "s.id = ANY (%(ids)s::bigint[]) AND NOT s.deleted"
+    f" AND EXISTS (SELECT FROM {VIEWERS} WHERE {sees_server('s', VIEWER)})",
+    f"""SELECT s.id::text, s.document, array_agg({VIEWER}::text)
+FROM documents s JOIN {VIEWERS} ON {sees_server("s", VIEWER)} GROUP BY s.id, s.document""",
+)
+IS_CHANGED = Hot(f"SELECT EXISTS (SELECT FROM servers s WHERE {CHANGED}), commit_horizon()")
 LIVE_VERSION = Hot(f"""
-SELECT {VERSION} FROM (SELECT id, xmin AS version FROM servers s WHERE {LIVE}) AS s
+SELECT {VERSION}, commit_horizon()
+FROM (SELECT id, changed_xid AS version FROM servers s WHERE {LIVE}) AS s
 """)

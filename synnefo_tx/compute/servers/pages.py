@@ -8,23 +8,28 @@ has to be dropped when a server changes, in this process or another.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from synnefo_tx.caller import Caller
+from synnefo_tx.changes.model import Seen
+from synnefo_tx.compute.changes import nothing_since
 from synnefo_tx.compute.servers import documents
 from synnefo_tx.db.pool import Database, Row, Transaction
-from synnefo_tx.faults import ItemNotFound, NotModified
+from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.settings import Compute
 
 
 @frozen
 class Page:
-    """Servers' documents, with commas between; ``version`` is that of the rows they are of."""
+    """Servers' documents, with commas between; ``version`` is that of the rows they are of, and
+    ``horizon`` the moment since when to ask for what is not among them (see ``db.horizon``)."""
 
     version: bytes | None
     documents: bytes
+    horizon: datetime | None = None
 
 
 class KeptPages:
@@ -65,28 +70,30 @@ class ServerPages:
         self._database = database
         self._values = {"base": base_url, "fqdn": settings.servers_fqdn or None}
 
-    async def details(self, caller: Caller) -> bytes:
+    async def details(self, caller: Caller) -> Page:
         """The caller's live servers with all their fields."""
         kept = self.kept.get(caller.user)
         if kept is not None:
             rows = await self._database.read(documents.LIVE_VERSION, {"user": caller.user})
-            if _bytes(rows[0][0]) == kept.version:
-                return kept.documents
+            version, horizon = rows[0]
+            if _bytes(version) == kept.version:
+                return evolve(kept, horizon=horizon)
         page = await self._read(documents.DETAILS, user=caller.user)
         self.kept.put(caller.user, page)
-        return page.documents
+        return page
 
-    async def briefs(self, caller: Caller) -> bytes:
+    async def briefs(self, caller: Caller) -> Page:
         """The caller's live servers: id, name and links."""
-        return (await self._read(documents.BRIEFS, user=caller.user)).documents
+        return await self._read(documents.BRIEFS, user=caller.user)
 
-    async def changed(self, caller: Caller, since: datetime, *, brief: bool = False) -> bytes:
+    async def changed(self, caller: Caller, since: datetime, *, brief: bool = False) -> Page:
         """What changed since a moment, deleted servers too; raises NotModified for nothing."""
         values = {"user": caller.user, "since": since}
-        if not (await self._database.read(documents.IS_CHANGED, values))[0][0]:
-            raise NotModified()
+        is_changed, horizon = (await self._database.read(documents.IS_CHANGED, values))[0]
+        if not is_changed:
+            raise nothing_since(horizon)
         statement = documents.BRIEFS_CHANGED if brief else documents.DETAILS_CHANGED
-        return (await self._read(statement, **values)).documents
+        return await self._read(statement, **values)
 
     async def show(self, caller: Caller, id: int) -> bytes:
         """One server, also a deleted one; raises ItemNotFound."""
@@ -94,6 +101,12 @@ class ServerPages:
         if page.version is None:
             raise ItemNotFound("Server not found.")
         return page.documents
+
+    async def seen(self, ids: Sequence[int], users: Sequence[str]) -> list[Seen]:
+        """Those of some live servers that any of some users sees."""
+        values = {**self._values, "ids": list(ids), "users": list(users)}
+        rows = await self._database.read(documents.SEEN, values)
+        return [Seen(key, document.encode(), viewers) for key, document, viewers in rows]
 
     async def show_new(self, tx: Transaction, caller: Caller, id: int) -> bytes:
         """A server that a transaction has just made for the caller."""
@@ -106,8 +119,8 @@ class ServerPages:
 
 
 def _page(row: Row | None) -> Page:
-    version, found = row or (None, None)
-    return Page(_bytes(version), (found or "").encode())
+    version, found, *horizon = row or (None, None)
+    return Page(_bytes(version), (found or "").encode(), *horizon)
 
 
 def _bytes(value: memoryview | None) -> bytes | None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from synnefo_tx.compute import xml
-from synnefo_tx.compute.changes import changes_since
+from synnefo_tx.compute.changes import at_horizon, changes_since
 from synnefo_tx.compute.links import parse_id
 from synnefo_tx.compute.servers import rules, wire
 from synnefo_tx.compute.servers.actions import ServerActions
@@ -61,20 +61,24 @@ class ServerRoutes:
         }
 
     @endpoint("GET", "/servers", action="compute:server:list", xml=xml.servers)
-    async def list(self, call: Call[None]) -> bytes:
+    async def list(self, call: Call[None]) -> Reply:
         """List the caller's servers."""
         since = changes_since(call, self._settings)
-        if since.moment is None:
-            return wire.listing(await self._pages.briefs(call.caller))
-        return wire.listing(await self._pages.changed(call.caller, since.moment, brief=True))
+        if since is None:
+            page = await self._pages.briefs(call.caller)
+        else:
+            page = await self._pages.changed(call.caller, since, brief=True)
+        return at_horizon(page.horizon, wire.listing(page.documents))
 
     @endpoint("GET", "/servers/detail", action="compute:server:list", xml=xml.servers)
-    async def detail(self, call: Call[None]) -> bytes:
+    async def detail(self, call: Call[None]) -> Reply:
         """List the caller's servers with all their fields."""
         since = changes_since(call, self._settings)
-        if since.moment is None:
-            return wire.listing(await self._pages.details(call.caller))
-        return wire.listing(await self._pages.changed(call.caller, since.moment))
+        if since is None:
+            page = await self._pages.details(call.caller)
+        else:
+            page = await self._pages.changed(call.caller, since)
+        return at_horizon(page.horizon, wire.listing(page.documents))
 
     @endpoint(
         "POST",

@@ -8,6 +8,7 @@ from typing import Any
 
 from synnefo_tx.compute.flavors.model import VolumeType
 from synnefo_tx.compute.servers.model import NicView, Server, ServerView, Volume, VolumeDetails
+from synnefo_tx.compute.visibility import sees_server
 from synnefo_tx.db.pool import Database, Hot, Row, Transaction
 from synnefo_tx.ganeti.messages import ImageReport
 
@@ -27,7 +28,7 @@ SELECT {COLUMNS},
     FROM server_diagnostics d WHERE d.server = s.id ORDER BY d.id DESC LIMIT 1)
 FROM servers s
 """
-OWNED = "(s.userid = %(user)s OR %(operator)s)"
+OWNED = f"({sees_server('s', '%(user)s')} OR %(operator)s)"
 LIST = VIEW + f" WHERE {OWNED} AND NOT s.deleted ORDER BY s.id"
 CHANGES = VIEW + f" WHERE {OWNED} AND s.updated >= %(since)s ORDER BY s.id"
 SHOW = VIEW + f" WHERE s.id = %(id)s AND {OWNED}"

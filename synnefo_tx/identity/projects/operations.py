@@ -12,6 +12,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
+from synnefo_tx.db.transaction import BULK_SECONDS
 from synnefo_tx.faults import Conflict
 from synnefo_tx.identity.projects import rules
 from synnefo_tx.identity.projects.model import Membership, Project, ProjectChanges
@@ -70,7 +71,9 @@ class Projects:
         name is held, or its owner is not accepted.
         """
         try:
-            async with self.database.transaction("project-modify") as tx:
+            async with self.database.transaction(
+                "project-modify", limit_seconds=BULK_SECONDS
+            ) as tx:
                 rules.check_changes(changes, await tx.value(NOW))
                 store = ProjectStore(tx)
                 project = await store.lock(identifier)
@@ -84,7 +87,7 @@ class Projects:
 
     async def modify_system(self, changes: ProjectChanges, excluded: Sequence[str]) -> int:
         """Change all system projects but those of some users; how many. Raises as ``modify``."""
-        async with self.database.transaction("project-modify") as tx:
+        async with self.database.transaction("project-modify", limit_seconds=BULK_SECONDS) as tx:
             rules.check_changes(changes, await tx.value(NOW))
             store = ProjectStore(tx)
             projects = await store.lock_system(excluded)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.transaction import BULK_SECONDS
 from synnefo_tx.identity.quota import rules
 from synnefo_tx.identity.quota.model import (
     PROJECT_ITSELF,
@@ -28,6 +29,7 @@ from synnefo_tx.identity.quota.store import (
     SELECT_HOLDINGS,
     SELECT_LISTING,
     SELECT_PROJECT_LIMITS,
+    SELECT_SEEN,
     SELECT_UNEXPECTED,
     QuotaStore,
 )
@@ -107,18 +109,15 @@ class Quota:
 
     async def listing(self, user: str) -> dict[str, dict[str, dict[str, int]]]:
         """Limits and usage of every visible resource in every project of the user."""
-        document: dict[str, dict[str, dict[str, int]]] = {}
-        for row in await self._database.read(SELECT_LISTING, {"user": user}):
-            project, resource, limit, low, high, project_limit, project_low, project_high = row
-            document.setdefault(project, {})[resource] = {
-                "limit": limit,
-                "usage": high,
-                "pending": high - low,
-                "project_limit": project_limit,
-                "project_usage": project_high,
-                "project_pending": project_high - project_low,
-            }
-        return document
+        rows = await self._database.read(SELECT_LISTING, {"user": user})
+        return {project: document for (project, _), document in _documents(rows).items()}
+
+    async def seen(
+        self, projects: Sequence[str], users: Sequence[str]
+    ) -> dict[tuple[str, str], dict[str, dict[str, int]]]:
+        """What ``listing`` has of some projects for some users, by project and user."""
+        values = {"projects": list(projects), "users": list(users)}
+        return _documents(await self._database.read(SELECT_SEEN, values))
 
     async def list_holdings(
         self, user: str | None = None, project: str | None = None
@@ -144,7 +143,7 @@ class Quota:
 
     async def delete_unexpected(self) -> int:
         """Delete those of them that no charge is pending on; how many."""
-        async with self._database.transaction("quota-verify") as tx:
+        async with self._database.transaction("quota-verify", limit_seconds=BULK_SECONDS) as tx:
             return await QuotaStore(tx).delete_unexpected()
 
     async def usage_rows(self, tx: Transaction, resources: Collection[str]) -> list[HoldingUsage]:
@@ -186,7 +185,9 @@ class Quota:
         if fix:
             # In pieces: the locks of one must not stand in everybody's way.
             for begin in range(0, len(found), FIX_MAX):
-                async with self._database.transaction("quota-fix") as tx:
+                async with self._database.transaction(
+                    "quota-fix", limit_seconds=BULK_SECONDS
+                ) as tx:
                     fixed = await self.fix(tx, found[begin : begin + FIX_MAX])
                     await record(tx, "identity:quota:fix", "quota", details=f"{fixed} holdings")
         return found
@@ -205,3 +206,18 @@ def compare(actual: Iterable[ActualUsage], held: Iterable[HoldingUsage]) -> list
         if not record.usage_min <= exists[key] <= record.usage_max:
             drifts.append(Drift(record, exists[key]))
     return drifts
+
+
+def _documents(rows: Iterable[Row]) -> dict[tuple[str, str], dict[str, dict[str, int]]]:
+    documents: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
+    for row in rows:
+        project, member, resource, limit, low, high, project_limit, project_low, project_high = row
+        documents.setdefault((project, member), {})[resource] = {
+            "limit": limit,
+            "usage": high,
+            "pending": high - low,
+            "project_limit": project_limit,
+            "project_usage": project_high,
+            "project_pending": project_high - project_low,
+        }
+    return documents

@@ -108,9 +108,9 @@ SELECT project, member, resource, usage_min, usage_max FROM holdings
 WHERE resource = ANY (%(resources)s)
 ORDER BY project, member, resource
 """
-SELECT_LISTING = f"""
-SELECT p.uuid, r.name, of_member.quota, coalesce(h.usage_min, 0), coalesce(h.usage_max, 0),
-    of_project.quota, coalesce(ph.usage_min, 0), coalesce(ph.usage_max, 0)
+LISTING = f"""
+SELECT p.uuid, m.member, r.name, of_member.quota, coalesce(h.usage_min, 0),
+    coalesce(h.usage_max, 0), of_project.quota, coalesce(ph.usage_min, 0), coalesce(ph.usage_max, 0)
 FROM project_members m
 JOIN projects p ON p.uuid = m.project AND p.state <> 'deleted'
 CROSS JOIN resources r
@@ -120,8 +120,11 @@ LEFT JOIN holdings h
     ON h.project = p.uuid AND h.member = m.member AND h.resource = r.name
 LEFT JOIN holdings ph
     ON ph.project = p.uuid AND ph.member = '{PROJECT_ITSELF}' AND ph.resource = r.name
-WHERE m.member = %(user)s AND m.state IN ('accepted', 'leave_requested') AND r.api_visible
-ORDER BY p.id, r.id
+WHERE m.state IN ('accepted', 'leave_requested') AND r.api_visible
+"""
+SELECT_LISTING = f"{LISTING} AND m.member = %(user)s ORDER BY p.id, r.id"
+SELECT_SEEN = f"""{LISTING}
+AND p.uuid = ANY (%(projects)s::uuid[]) AND m.member = ANY (%(users)s::uuid[]) ORDER BY p.id, r.id
 """
 SELECT_PROJECT_LIMITS = f"""
 SELECT d.resource, coalesce(own.member_capacity, fallback.quota),

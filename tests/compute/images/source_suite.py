@@ -97,6 +97,12 @@ class ImageSourceSuite:
         self.assertEqual(await self.names(ANN, updated), ["image"])
         self.assertEqual(await self.names(ANN, updated + timedelta(seconds=1)), [])
 
+    async def test_horizon(self) -> None:
+        """Who asks again since the horizon of a listing misses nothing that came after it."""
+        before = await self.source.horizon()
+        await self.register("image", ANN, public=True, properties={})
+        self.assertEqual(await self.names(ANN, before), ["image"])
+
     async def test_signed(self) -> None:
         """A URL for an image's bytes lasts as long as it is asked to, another image's is another;
         where the bytes are elsewhere the source says so."""

@@ -15,6 +15,7 @@ from synnefo_tx.compute.images.model import BytesElsewhere, Image, SignedUrl
 from synnefo_tx.compute.images.operations import Images
 from synnefo_tx.compute.images.routes import ImageRoutes
 from synnefo_tx.faults import ItemNotFound
+from synnefo_tx.settings import Compute
 from tests.compute.images.source_suite import ImageSourceSuite
 from tests.support.database import DatabaseTestCase
 from tests.support.http import HttpTestCase
@@ -58,6 +59,9 @@ class ListSource:
 
     async def get_readable(self, tx, id: str, user: str) -> Image:
         return await self.find(id, user)
+
+    async def horizon(self) -> datetime:
+        return datetime.now(UTC)
 
     async def list_visible(self, user: str, since: datetime | None = None) -> list[Image]:
         return [
@@ -106,7 +110,7 @@ class RouteTests(HttpTestCase):
         source.images["1"] = Image(
             "1", "One", "a", "x", "diskdump", "AVAILABLE", True, 0, "", {"k": "v"}, now, now, False
         )  # fmt: skip
-        self.site.mount("/compute/v2.0", ImageRoutes(source, "http://x/compute/v2.0"))
+        self.site.mount("/compute/v2.0", ImageRoutes(source, Compute(), "http://x/compute/v2.0"))
         self.authenticate = self.anybody
         answer = await self.request("GET", "/compute/v2.0/images/1", token="t")
         self.assertEqual(answer.json["image"]["metadata"], {"k": "v"})

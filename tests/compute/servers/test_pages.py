@@ -37,7 +37,7 @@ class KeptPagesTests(SynchronousTestCase):
 
 class ServerPagesTests(CloudTestCase):
     async def listed(self) -> list[dict]:
-        return json.loads(b"[" + await self.app.compute.pages.details(self.user) + b"]")
+        return json.loads(b"[" + (await self.app.compute.pages.details(self.user)).documents + b"]")
 
     async def test_follows_every_change(self) -> None:
         """After whatever a user, a cluster or an operator does, the list shows it at once."""
@@ -84,12 +84,13 @@ class ServerPagesTests(CloudTestCase):
             self.assertEqual(await self.listed(), first)
         self.assertEqual(seen.count(documents.DETAILS), 1)
         stranger = await self.make_caller("stranger@example.org")
-        self.assertEqual(await self.app.compute.pages.details(stranger), b"")
+        page = await self.app.compute.pages.details(stranger)
+        self.assertEqual(page.documents, b"")
 
     async def test_show_and_list_agree(self) -> None:
         """A server's own document is what the list has of it."""
         id = await self.built(metadata={"k": "v"})
         shown = json.loads(await self.app.compute.pages.show(self.user, id))
         self.assertEqual(await self.listed(), [shown])
-        brief = json.loads(b"[" + await self.app.compute.pages.briefs(self.user) + b"]")
+        brief = json.loads(b"[" + (await self.app.compute.pages.briefs(self.user)).documents + b"]")
         self.assertEqual(brief, [{key: shown[key] for key in ("id", "name", "links")}])

@@ -1,0 +1,244 @@
+"""A thousand streams of changes, beside the same bytes written to a thousand bare sockets.
+
+A hundred users follow with ten clients each. Changes are committed by a connection of the bench's
+own; from there to the client's socket everything is the service's.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg2
+from attrs import define
+from twisted.internet.threads import deferToThread
+
+from bench.client import request_bytes
+from bench.cloud import BenchCloud
+from bench.measure import Cost, Measurement
+from bench.processor import seconds_of
+from bench.scale import SERVERS_SQL, USERS_SQL
+from synnefo_tx.changes.sequencer import TELL_SECONDS
+from synnefo_tx.changes.store import TELL_WRITTEN
+from synnefo_tx.db.embedded import Server
+from tests.support.processes import free_ports
+
+USERS, CLIENTS_EACH = 100, 10
+SERVERS = 4_000
+CHANGES_PER_SECOND = 500
+STEADY_CHANGES, BURST_CHANGES = 3_000, 2_000
+BURST_TRANSACTION = 100
+REPEATS = 3
+RATE_AIM, DELAY_AIM = 0.5, 1 / 3
+DESCRIPTORS = 8192
+CHANGE = "UPDATE servers SET name = %(name)s, updated = synnefo_now() WHERE id = %(id)s"
+CHANGE_ALL = "UPDATE servers SET name = %(name)s, updated = synnefo_now() WHERE id = ANY (%(ids)s)"
+
+
+@define
+class Turn:
+    """What was seen of some changes: events per second, delays, processor time per event."""
+
+    per_second: float
+    p50_us: float
+    p99_us: float
+    processor_us: float
+    bytes: float
+
+
+async def measure() -> list[Measurement]:
+    """Compare rate, delay and processor time."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, most), most))
+    bench = BenchCloud(job_seconds=0.01)
+    try:
+        await bench.start()
+        ids = await deferToThread(fill, bench)
+        tokens = await tokens_of_users(bench)
+        turns = await deferToThread(compare, bench, ids, tokens)
+    finally:
+        await bench.end()
+    steady, burst = turns
+    return [
+        Measurement(
+            "stream: 2 000 changes at once to 1 000, events", cost(burst[0].per_second),
+            cost(burst[1].per_second), RATE_AIM, "wall µs per event",
+        ),
+        Measurement(
+            "stream: the same, p99 of delay", Cost(burst[0].p99_us, burst[0].per_second),
+            Cost(burst[1].p99_us, burst[1].per_second), DELAY_AIM, "µs",
+        ),
+        Measurement(
+            "stream: 500 changes/s to 1 000, p99 of delay",
+            Cost(steady[0].p99_us, steady[0].per_second),
+            Cost(steady[1].p99_us, steady[1].per_second), DELAY_AIM, "µs",
+        ),
+        Measurement(
+            "stream: 500 changes/s to 1 000", Cost(steady[0].processor_us, steady[0].per_second),
+            Cost(steady[1].processor_us, steady[1].per_second), 0.0, "processor µs per event",
+        ),
+    ]  # fmt: skip
+
+
+def cost(per_second: float) -> Cost:
+    """A rate as a cost."""
+    return Cost(1e6 / per_second, per_second)
+
+
+def fill(bench: BenchCloud) -> list[int]:
+    """Users and their servers; the numbers of these, the users in turn."""
+    values = {
+        "users": USERS, "first": 1, "last": SERVERS, "backend": bench.backend,
+        "flavor": bench.flavor, "image": "x", "network": bench.private,
+    }  # fmt: skip
+    connection = psycopg2.connect(Server(bench.cloud.home / "postgresql").url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(USERS_SQL, values)
+        cursor.execute(SERVERS_SQL, values)
+        cursor.execute("SELECT id FROM servers WHERE name LIKE 'server %' ORDER BY id")
+        found = [row[0] for row in cursor.fetchall()]
+    connection.close()
+    return found
+
+
+async def tokens_of_users(bench: BenchCloud) -> list[str]:
+    """A token of each user, in the order in which they have the servers."""
+    made = []
+    async with bench.application() as app, app.database.transaction("tokens") as tx:
+        for number in range(USERS):
+            user = (await tx.rows("SELECT md5(%(n)s)::uuid::text", {"n": f"user{1 + number}"}))[0]
+            made.append((await app.identity.tokens.issue(tx, user[0], "bench")).secret)
+    return made
+
+
+def compare(bench: BenchCloud, ids: list[int], tokens: list[str]) -> list[tuple[Turn, Turn]]:
+    """The medians of each side, in turns: at a steady rate, and all at once."""
+    ours, peer = Ours(bench, ids, tokens), Bare(bench)
+    try:
+        found = []
+        for count, rate in ((STEADY_CHANGES, CHANGES_PER_SECOND), (BURST_CHANGES, 0)):
+            seen: list[tuple[Turn, Turn]] = []
+            for _ in range(REPEATS + 1):
+                one = ours.turn(count, rate)
+                seen.append((one, peer.turn(count, rate, round(one.bytes))))
+            found.append((median([a for a, _ in seen[1:]]), median([b for _, b in seen[1:]])))
+    finally:
+        ours.connection.close()
+    return found
+
+
+def median(turns: list[Turn]) -> Turn:
+    """The one with the middle rate."""
+    return sorted(turns, key=lambda turn: turn.per_second)[len(turns) // 2]
+
+
+class Side:
+    """Streams of one side and the client that reads them."""
+
+    def __init__(self, bench: BenchCloud, port: int, sent: list[str]) -> None:
+        self.reader = bench.start_worker([sys.executable, "-m", "bench.stream_client"])
+        self.processes: list[int] = []
+        wanted = {"host": "127.0.0.1", "port": port, "sent": sent}
+        self._say(self.reader, json.dumps(wanted))
+        self._hear(self.reader, b"ready\n")
+
+    def _say(self, process: subprocess.Popen[bytes], line: str) -> None:
+        assert process.stdin is not None
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+
+    def _hear(self, process: subprocess.Popen[bytes], line: bytes) -> None:
+        assert process.stdout is not None
+        heard = process.stdout.readline()
+        if heard != line:
+            raise RuntimeError(f"{heard!r} instead of {line!r}")
+
+    def time(self, count: int, change: Any) -> Turn:
+        """Make changes, and wait until all their events have come."""
+        events = count * CLIENTS_EACH
+        self._say(self.reader, str(events))
+        begun, used = time.monotonic(), seconds_of(self.processes)
+        change()
+        assert self.reader.stdout is not None
+        line = self.reader.stdout.readline()
+        if not line:
+            raise RuntimeError("the client of the streams has ended")
+        seen = json.loads(line)
+        spent = seconds_of(self.processes) - used
+        return Turn(
+            events / (seen["last"] - begun), seen["p50_us"], seen["p99_us"],
+            spent / events * 1e6, seen["bytes"],
+        )  # fmt: skip
+
+
+class Ours(Side):
+    """The service."""
+
+    def __init__(self, bench: BenchCloud, ids: list[int], tokens: list[str]) -> None:
+        sent = [request_bytes("GET", "/events/v1", each).decode() for each in tokens]
+        port = urlsplit(bench.cloud.url).port
+        assert port is not None
+        super().__init__(bench, port, sent * CLIENTS_EACH)
+        self.processes = bench.processes
+        self._ids = ids
+        self.connection = psycopg2.connect(Server(bench.cloud.home / "postgresql").url)
+        self.connection.autocommit = True
+
+    def turn(self, count: int, rate: int) -> Turn:
+        """Commit changes: one by one at a rate, or as fast as that goes, a hundred at a time."""
+        return self.time(count, lambda: self._change(count, rate))
+
+    def _change(self, count: int, rate: int) -> None:
+        told = begun = time.monotonic()
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
+            if not rate:
+                for first in range(0, count, BURST_TRANSACTION):
+                    ids = self._ids[first : first + BURST_TRANSACTION]
+                    cursor.execute(CHANGE_ALL, {"name": f"t{time.monotonic_ns()}", "ids": ids})
+                    cursor.execute(TELL_WRITTEN)
+                return
+            for number in range(count):
+                time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+                id = self._ids[number % len(self._ids)]
+                cursor.execute(CHANGE, {"name": f"t{time.monotonic_ns()}", "id": id})
+                # As a process does that writes.
+                if time.monotonic() - told >= TELL_SECONDS:
+                    cursor.execute(TELL_WRITTEN)
+                    told = time.monotonic()
+            cursor.execute(TELL_WRITTEN)
+
+
+class Bare(Side):
+    """Bare sockets."""
+
+    def __init__(self, bench: BenchCloud) -> None:
+        (port,) = free_ports(1)
+        connections = USERS * CLIENTS_EACH
+        self._writer = bench.start_worker(
+            [
+                sys.executable,
+                "-m",
+                "bench.peers.bare_sockets",
+                str(port),
+                str(connections),
+                str(CLIENTS_EACH),
+            ]
+        )
+        self._hear(self._writer, b"listens\n")
+        super().__init__(bench, port, ["hello\n"] * connections)
+        self.processes = [self._writer.pid]
+
+    def turn(self, count: int, rate: int, size: int) -> Turn:
+        """Write as many events of the same size."""
+
+        def change() -> None:
+            self._say(self._writer, f"{count} {rate} {size}")
+            self._hear(self._writer, b"done\n")
+
+        return self.time(count, change)

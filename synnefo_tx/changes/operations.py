@@ -1,0 +1,72 @@
+"""Following the stream of changes: who may, how many, and for how long."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from twisted.logger import Logger
+
+from synnefo_tx.caller import Caller
+from synnefo_tx.changes.feed import Feed
+from synnefo_tx.changes.figures import StreamFigures
+from synnefo_tx.changes.model import Position
+from synnefo_tx.changes.subscriber import Subscriber, Watching
+from synnefo_tx.faults import ServiceUnavailable, TooManyRequests
+from synnefo_tx.rest.streaming import StreamBody
+from synnefo_tx.settings import Changes
+
+RETRY_AFTER_SECONDS = "30"
+
+
+class Streams:
+    """The streams of this process."""
+
+    log = Logger()
+
+    def __init__(
+        self, feed: Feed, watching: Watching, settings: Changes, figures: StreamFigures
+    ) -> None:
+        self.settings = settings
+        self.feed = feed
+        self._watching = watching
+        self._figures = figures
+        self._open: Counter[str] = Counter()
+
+    async def ended(self) -> None:
+        """Return when the last stream has ended, and nothing is read for any."""
+        await self.feed.ended()
+
+    def check_room(self, caller: Caller) -> None:
+        """Raise TooManyRequests or ServiceUnavailable when a caller gets no further stream."""
+        if self._open[caller.user] >= self.settings.streams_per_user_max:
+            raise TooManyRequests(
+                "You follow too many streams", headers={"Retry-After": RETRY_AFTER_SECONDS}
+            )
+        if self._open.total() >= self.settings.streams_max:
+            raise ServiceUnavailable("Too many streams are open. Try again later.")
+
+    def follow(self, caller: Caller, resumed: Position | None, body: StreamBody) -> None:
+        """Tell a caller what changes, until the body ends or the caller is let in no more."""
+        subscriber = Subscriber(caller, resumed, body)
+
+        def lost(reason: str) -> None:
+            self.log.info("a stream of {user} ends: {reason}", user=caller.user, reason=reason)
+            subscriber.end()
+
+        watch = self._watching.watch(caller, lost)
+
+        def ended(was_cut: bool) -> None:
+            watch.end()
+            self.feed.leave(subscriber)
+            self._open[caller.user] -= 1
+            if not self._open[caller.user]:
+                del self._open[caller.user]
+            self._figures.open.dec()
+            if was_cut:
+                self._figures.cut.inc()
+                self.log.info("a stream of {user} is cut off: it is not read", user=caller.user)
+
+        self._open[caller.user] += 1
+        self._figures.open.inc()
+        body.ended = ended
+        self.feed.join(subscriber)

@@ -1,0 +1,159 @@
+"""Gives committed changes their numbers: one process at a time, elected.
+
+A number is given when the change can be seen, so that whoever read up to a number has missed
+nothing before it; the order of commits is not the order in which transactions took anything. The
+processes that write say so after their commits, at most so often; if that is lost, the sequencer
+looks by itself. While nobody follows the stream anywhere nobody says anything, and numbers are
+given once a second: who writes should not pay for what nobody waits for.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from synnefo_tx.changes.bell import Bell
+from synnefo_tx.changes.store import (
+    NUMBER_MAX,
+    WANTED,
+    WRITTEN,
+    number,
+    pending,
+    tell_written,
+)
+from synnefo_tx.db.electorate import Electorate
+from synnefo_tx.db.listener import Hearing
+from synnefo_tx.db.pool import Database
+from synnefo_tx.faults import ServiceUnavailable
+
+ELECTION = "sequencer"
+NUMBERING = "changes-number"
+PAUSE_SECONDS = 0.01
+LOOK_SECONDS = 1.0
+MINOR_SECONDS = 0.5
+"""Minor changes are numbered at most so often, and then those of one thing are one."""
+TELL_SECONDS = 0.02
+
+WANTED_SECONDS = 6.0
+
+
+class Demand:
+    """Whether somebody follows the stream: what the processes with streams say now and then."""
+
+    def __init__(self, hearing: Hearing, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._until = -inf
+        hearing.subscribe(WANTED, self._heard)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether changes should be told soon."""
+        return self._clock.seconds() < self._until
+
+    def _heard(self, payload: str) -> None:
+        self._until = self._clock.seconds() + WANTED_SECONDS
+
+
+class Announcer(Service):
+    """Tells the sequencer that this process committed something, at most so often."""
+
+    log = Logger()
+
+    def __init__(self, database: Database, clock: IReactorTime, demand: Demand) -> None:
+        self._database = database
+        self._clock = clock
+        self._demand = demand
+        self._telling: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        self._database.on_write = self._committed
+
+    def stopService(self) -> None:
+        super().stopService()
+        self._database.on_write = None
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+
+    def _committed(self, transaction: str) -> None:
+        if self._telling is None and transaction != NUMBERING and self._demand.is_there:
+            self._telling = self._clock.callLater(TELL_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        Deferred.fromCoroutine(tell_written(self._database)).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        # The sequencer looks by itself, only later.
+        self.log.info("a commit was not told: {error}", error=str(failure.value))
+
+
+class Sequencer(Service):
+    """See the head of the module."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        database: Database,
+        hearing: Hearing,
+        clock: IReactorTime,
+        electorate: Electorate,
+        demand: Demand,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._demand = demand
+        self._electorate = electorate
+        self._bell = Bell(clock)
+        self._minor_at = -inf
+        self._is_hurrying = False
+        hearing.subscribe(WRITTEN, self._bell.ring)
+        hearing.subscribe(WANTED, self._wanted)
+
+    def startService(self) -> None:
+        super().startService()
+        self._electorate.stand(ELECTION, self._lead)
+
+    async def stopService(self) -> None:
+        """Number no more."""
+        super().stopService()
+        await self._electorate.withdraw(ELECTION)
+
+    def _wanted(self, payload: str) -> None:
+        # The first time after nobody wanted them.
+        if not self._is_hurrying:
+            self._bell.ring()
+
+    async def _lead(self) -> None:
+        while True:
+            try:
+                limit = await self._number()
+            except ServiceUnavailable as error:
+                if isinstance(error.__cause__, CancelledError):
+                    raise error.__cause__ from None  # cancelled in its COMMIT
+                self.log.warn("changes are not numbered: {error}", error=str(error))
+                limit = LOOK_SECONDS
+            self._is_hurrying = self._demand.is_there
+            await deferLater(self._clock, PAUSE_SECONDS)
+            await self._bell.wait(limit)
+
+    async def _number(self) -> float:
+        """Number what there is; the seconds until the next look."""
+        is_due = self._clock.seconds() - self._minor_at >= MINOR_SECONDS
+        now, later = await pending(self._database)
+        rest = MINOR_SECONDS if later and not is_due else LOOK_SECONDS
+        if not now and not (later and is_due):
+            return rest
+        if later and is_due:
+            self._minor_at = self._clock.seconds()
+        async with self._database.transaction(NUMBERING) as tx:
+            count = await number(tx, minor=later and is_due)
+        return 0.0 if count >= NUMBER_MAX else rest

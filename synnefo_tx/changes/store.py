@@ -1,0 +1,108 @@
+"""SQL of the outbox of changes: numbering, reading, sweeping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from synnefo_tx.changes.model import Change, Position
+from synnefo_tx.db.pool import Database, Hot, Transaction
+
+NUMBERED = "changes_numbered"
+"""Channel on which the last number is told."""
+WRITTEN = "changes_written"
+"""Channel on which a process says that it committed something."""
+WANTED = "changes_wanted"
+"""Channel on which a process says that somebody follows the stream there."""
+
+PENDING = Hot("""
+SELECT EXISTS (SELECT FROM stream_changes WHERE n IS NULL AND NOT minor),
+ EXISTS (SELECT FROM stream_changes WHERE n IS NULL AND minor)
+""")
+LOCK = Hot("SELECT last FROM stream_sequence FOR UPDATE")
+# Of what says the same, only the last is told. What is visible is committed, so any order will do.
+NUMBER = Hot(f"""
+WITH pending AS MATERIALIZED (
+  SELECT id, max(id) OVER (PARTITION BY kind, key, viewer, everyone) AS newest
+  FROM (SELECT id, kind, key, viewer, everyone FROM stream_changes
+    WHERE n IS NULL AND (NOT minor OR %(minor)s::boolean)
+    ORDER BY id LIMIT %(most)s::integer) AS first),
+dropped AS (DELETE FROM stream_changes c USING pending p WHERE c.id = p.id AND p.id <> p.newest
+  AND c.n IS NULL),
+counted AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM pending WHERE id = newest),
+given AS (UPDATE stream_changes c SET n = %(last)s::bigint + place, numbered = synnefo_now()
+  FROM counted WHERE c.id = counted.id AND c.n IS NULL RETURNING c.n)
+UPDATE stream_sequence SET last = last + (SELECT count(*) FROM given)
+RETURNING (SELECT count(*) FROM pending), pg_notify('{NUMBERED}', last::text)
+""")
+STATE = Hot("SELECT epoch, last FROM stream_sequence")
+READ = Hot("""
+SELECT s.epoch, s.last, s.swept, c.n, c.kind, c.key, c.viewer::text, c.everyone,
+ extract(epoch FROM synnefo_now() - c.written)::float8
+FROM stream_sequence s LEFT JOIN LATERAL (SELECT * FROM stream_changes
+  WHERE n > %(after)s::bigint ORDER BY n LIMIT %(most)s::integer) AS c ON true
+ORDER BY c.n
+""")
+SWEEP = """
+WITH old AS (SELECT max(n) AS n FROM stream_changes
+  WHERE n IS NOT NULL AND numbered < synnefo_now() - make_interval(secs => %(keep)s)),
+gone AS (DELETE FROM stream_changes c USING old WHERE c.n <= old.n)
+UPDATE stream_sequence SET swept = old.n FROM old WHERE old.n IS NOT NULL
+"""
+TELL_WRITTEN = f"NOTIFY {WRITTEN}"
+TELL_WANTED = f"NOTIFY {WANTED}"
+
+READ_MAX = 500
+NUMBER_MAX = 2000
+
+
+@frozen
+class Batch:
+    """What follows a place: the stream's epoch and end, what is kept no more, the next changes."""
+
+    end: Position
+    swept: int
+    changes: Sequence[Change]
+
+
+async def pending(database: Database) -> tuple[bool, bool]:
+    """Whether changes have no number yet, and whether minor ones have none."""
+    now, later = (await database.read(PENDING))[0]
+    return now, later
+
+
+async def number(tx: Transaction, *, minor: bool) -> int:
+    """Give numbers to what is committed, with ``minor`` also to minor ones; how many
+    changes that was, of which those that say the same are one now."""
+    last = await tx.value(LOCK)
+    values = {"last": last, "minor": minor, "most": NUMBER_MAX}
+    return int(await tx.value(NUMBER, values))
+
+
+async def end_of_stream(database: Database) -> Position:
+    """Where the stream ends now."""
+    return Position(*(await database.read(STATE))[0])
+
+
+async def read(database: Database, after: int) -> Batch:
+    """The changes after a number."""
+    rows = await database.read(READ, {"after": after, "most": READ_MAX})
+    epoch, last, swept = rows[0][:3]
+    return Batch(Position(epoch, last), swept, [Change(*row[3:]) for row in rows if row[3]])
+
+
+async def tell_written(database: Database) -> None:
+    """Have the sequencer look."""
+    await database.read(TELL_WRITTEN)
+
+
+async def tell_wanted(database: Database) -> None:
+    """Have changes told soon, for a while."""
+    await database.read(TELL_WANTED)
+
+
+async def sweep(database: Database, keep_seconds: float) -> None:
+    """Forget what was numbered longer ago."""
+    async with database.transaction("changes-sweep") as tx:
+        await tx.run(SWEEP, {"keep": keep_seconds})
