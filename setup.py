@@ -19,7 +19,13 @@ setup(
     package_dir={"": "."},
     packages=[*find_packages(include=["synnefo_tx", "synnefo_tx.*"]), "twisted.plugins"],
     package_data={
-        "synnefo_tx": ["py.typed", "*/migrations/*.sql", "migrations/*.sql", "*/*/*.txt"]
+        "synnefo_tx": [
+            "py.typed",
+            "*/migrations/*.sql",
+            "migrations/*.sql",
+            "*/*/*.txt",
+            "mail/templates/*/*",
+        ]
     },
     install_requires=[
         line.split("#")[0].strip()

@@ -21,9 +21,9 @@ from synnefo_tx.db.connect import connector
 from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.ganeti.broker.memory import MemoryBroker
 from synnefo_tx.ganeti.broker.model import Message
-from synnefo_tx.identity.users.passwords import HashingThreads
 from synnefo_tx.service import edges_of
 from synnefo_tx.settings import DatabaseSettings, Settings
+from synnefo_tx.threads import ThreadService
 from tests.support.keyring import fixed_keyring
 from tests.support.news import message
 
@@ -43,8 +43,8 @@ async def serve(url: str) -> None:
     opened = connector(reactor, url, DatabaseSettings())
     database = Database(opened, reactor, PoolLimits())
     broker = MemoryBroker(reactor, travel_seconds=0.0)
-    hashing = HashingThreads(settings.identity, reactor)
-    edges = evolve(edges_of(reactor, settings, hashing), broker=broker)
+    threads = ThreadService(settings.threads, reactor)
+    edges = evolve(edges_of(reactor, settings, threads.pools), broker=broker)
     app = application.build(settings, database, fixed_keyring(), edges)
     assert app.broker is not None
     parts, consumer = app.broker, app.broker.consumer
@@ -62,7 +62,7 @@ async def serve(url: str) -> None:
     finally:
         await consumer.stopService()
         await parts.refreshes.stop()
-        hashing.stopService()
+        threads.stopService()
         await database.close()
 
 

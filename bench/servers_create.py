@@ -22,7 +22,7 @@ from synnefo_tx.compute.servers.model import ServerDraft
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.embedded import Server
 from synnefo_tx.db.pool import Database, Json, PoolLimits
-from synnefo_tx.identity.users.passwords import HashingThreads
+from synnefo_tx.threads import ThreadService
 from tests.support.processes import until
 
 reactor: Any = _reactor
@@ -124,8 +124,8 @@ async def record(bench: BenchCloud) -> dict[str, Any]:
         return Recording(await opening(), kept)
 
     database = Database(connect, reactor, PoolLimits(connections=1))
-    hashing = HashingThreads(settings.identity, reactor)
-    app = await context._build(settings, database, hashing, reactor)
+    threads = ThreadService(settings.threads, reactor)
+    app = await context._build(settings, database, threads.pools, reactor)
     try:
         await database.read("SELECT 1")
         kept.clear()
@@ -138,7 +138,7 @@ async def record(bench: BenchCloud) -> dict[str, Any]:
         )
     finally:
         await database.close()
-        hashing.stopService()
+        threads.stopService()
     return {
         "statements": statements,
         "body": rows[0][0],

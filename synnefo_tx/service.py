@@ -37,7 +37,7 @@ from synnefo_tx.demo.content import fill
 from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
 from synnefo_tx.ganeti.tls import tls_agent
-from synnefo_tx.identity.users.passwords import HashingThreads, Threads
+from synnefo_tx.mail.carriers import carrier_of
 from synnefo_tx.rest.channel import ApiFactory, adopt
 from synnefo_tx.settings import Settings
 from synnefo_tx.starting import (
@@ -52,6 +52,7 @@ from synnefo_tx.starting import (
     port_taken,
     tell,
 )
+from synnefo_tx.threads import ThreadPools, ThreadService
 from synnefo_tx.timers import ElectedTimers, Periodic
 
 ROLES = ("api", "events", "console", "timers")
@@ -59,6 +60,7 @@ ELECTED_ROLES = frozenset({"api", "events", "timers"})
 NUMBERING_ROLES = frozenset({"api", "timers"})
 BACKLOG = 1024
 SWEEP_SECONDS = 60.0
+JOURNAL_SECONDS = 3600.0
 QUOTA_SECONDS = 300.0
 GAUGES_SECONDS = 5.0
 
@@ -89,7 +91,7 @@ class CloudService(StartingService):
         self.app: Application | None = None
         self._inherited = inherited
         self._server: OwnServer | None = None
-        self._hashing = HashingThreads(settings.identity, reactor)
+        self._threads = ThreadService(settings.threads, reactor)
         self._elections: Elections | None = None
         self._factory: ApiFactory | None = None
         self._listening: IListeningPort | None = None
@@ -130,21 +132,22 @@ class CloudService(StartingService):
         tell(f"ready {self.settings.site_url}", sys.__stdout__)
 
     async def _build(self) -> Application:
+        threads = self._threads.pools
         make_home(self.settings.home)
         if self._inherited is None and not self.settings.database.url:
-            self._server = OwnServer(self.settings.home, self._reactor)
+            self._server = OwnServer(self.settings.home, self._reactor, threads.files)
             await self._server.start()
         url = database_url(self.settings)
         database = open_pool(self._reactor, url, self.settings.database)
         if self._server is not None:
             await migrate(database)
         await require_current(database)
-        keyring = await open_keyring(self.settings)
+        keyring = await open_keyring(self.settings, threads.files)
         if self.roles & ELECTED_ROLES:
             self._elections = elections(self._reactor, url, self.settings)
         listener = Listener(connector(self._reactor, url, self.settings.database), self._reactor)
         edges = evolve(
-            edges_of(self._reactor, self.settings, self._hashing),
+            edges_of(self._reactor, self.settings, threads),
             electorate=self._elections or Unopposed(),
             hearing=listener,
             metrics_folder=self._inherited.metrics_folder if self._inherited else None,
@@ -201,13 +204,13 @@ class CloudService(StartingService):
         if self.app is not None:
             await self.app.changes.streams.ended()
         await maybeDeferred(super().stopService)
-        await maybeDeferred(self._hashing.stopService)
         if self.app is not None:
             if self.app.broker is not None:
                 await self.app.broker.refreshes.stop()
             await self.app.database.close()
         if self._server is not None:
             await self._server.stop()
+        await maybeDeferred(self._threads.stopService)
 
 
 def elections(reactor: Any, url: str, settings: Settings) -> Elections:
@@ -226,7 +229,7 @@ def broker_of(settings: Settings, reactor: Any) -> AmqpBroker | None:
         raise CannotStart(f"the broker cannot be used: {error}") from None
 
 
-def edges_of(reactor: Any, settings: Settings, hashing: Threads) -> Edges:
+def edges_of(reactor: Any, settings: Settings, threads: ThreadPools) -> Edges:
     """The world as it is, for a process that neither listens nor is elected."""
 
     def agent_for(endpoint: ClusterEndpoint) -> Any:
@@ -238,8 +241,9 @@ def edges_of(reactor: Any, settings: Settings, hashing: Threads) -> Edges:
         entropy=os.urandom,
         new_id=lambda: str(uuid.uuid4()),
         agent_for=agent_for,
-        hashing=hashing,
+        threads=threads,
         broker=broker_of(settings, reactor),
+        carrier=carrier_of(settings.home, settings.mail, reactor, threads.files),
     )
 
 
@@ -253,6 +257,8 @@ def timers(app: Application, clock: IReactorTime) -> list[Periodic]:
         ),
         ("quota", QUOTA_SECONDS, lambda: reconcile_quota(app)),
         ("sweeps", SWEEP_SECONDS, lambda: sweep(app)),
+        ("journal", JOURNAL_SECONDS, app.journal.keep_partitions),
+        ("mail", app.settings.mail.interval_seconds, app.mails.deliver),
     ]
     return [Periodic(name, interval, each, clock) for name, interval, each in work]
 
@@ -281,3 +287,5 @@ async def sweep(app: Application) -> None:
         await app.identity.tokens.sweep(tx)
         await app.identity.sessions.sweep(tx)
         await app.identity.logins.failures.sweep(tx)
+    async with app.database.transaction("mail-sweep") as tx:
+        await app.mails.sweep(tx)

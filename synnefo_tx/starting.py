@@ -9,14 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from synnefo_tx.db.address import verified
@@ -28,6 +26,7 @@ from synnefo_tx.keyring.model import KeyringError
 from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.keyring.source import source_of
 from synnefo_tx.settings import DatabaseSettings, Settings, SettingsError
+from synnefo_tx.threads import Threads
 
 T = TypeVar("T")
 
@@ -84,9 +83,10 @@ class StartingService(MultiService):
 class OwnServer:
     """The private PostgreSQL below SYNNEFO_HOME, and the lock that makes it this process's."""
 
-    def __init__(self, home: Path, reactor: Any) -> None:
+    def __init__(self, home: Path, reactor: Any, threads: Threads) -> None:
         self._home = home
         self._reactor = reactor
+        self._threads = threads
         self._lock: IO[str] | None = None
         self._postgres: RunningServer | None = None
 
@@ -94,7 +94,7 @@ class OwnServer:
         """Start it; raises CannotStart when another process has it, or EmbeddedError."""
         self._lock = lock_home(self._home)
         server = own_server(self._home)
-        await deferToThread(server.prepare)
+        await self._threads.run(server.prepare)
         self._postgres = RunningServer(server, self._reactor)
         await self._postgres.start()
 
@@ -133,14 +133,9 @@ def open_pool(reactor: Any, url: str, own: DatabaseSettings) -> Database:
     return Database(connector(reactor, url, own), reactor, limits)
 
 
-def in_thread(function: Callable[[], T]) -> Awaitable[T]:
-    """The result of a blocking call, made in one of the reactor's threads."""
-    return deferToThread(function)
-
-
-async def open_keyring(settings: Settings) -> Keyring:
+async def open_keyring(settings: Settings, threads: Threads) -> Keyring:
     """The keys that the settings lead to, read once; raises KeyringError."""
-    keyring = Keyring(source_of(settings, in_thread))
+    keyring = Keyring(source_of(settings, threads.run))
     await keyring.load()
     return keyring
 

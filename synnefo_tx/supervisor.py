@@ -27,14 +27,12 @@ from twisted.internet.defer import (
     maybeDeferred,
 )
 from twisted.internet.task import LoopingCall, deferLater
-from twisted.internet.threads import deferToThread
 
 from synnefo_tx import application
 from synnefo_tx.children import BEAT_SECONDS, Child, ChildEnded, Command
 from synnefo_tx.db.migrate import migrate, require_current
 from synnefo_tx.db.pool import Database
 from synnefo_tx.demo.content import fill
-from synnefo_tx.identity.users.passwords import HashingThreads
 from synnefo_tx.rest.metrics import FOLDER_VARIABLE
 from synnefo_tx.service import BACKLOG, edges_of
 from synnefo_tx.settings import Settings
@@ -50,6 +48,7 @@ from synnefo_tx.starting import (
     port_taken,
     tell,
 )
+from synnefo_tx.threads import ThreadService
 
 STOP_SLACK_SECONDS = 10.0
 # After a supervisor that was killed its children hold the port until they have seen it.
@@ -83,7 +82,7 @@ class Supervisor(StartingService):
         self._server: OwnServer | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._database: Database | None = None
-        self._hashing = HashingThreads(settings.identity, reactor)
+        self._threads = ThreadService(settings.threads, reactor)
         self._telling = LoopingCall(self._tell_children)
         self._telling.clock = reactor
         self._told: Any = None
@@ -98,8 +97,9 @@ class Supervisor(StartingService):
         if "console" in self.roles:
             await self._listen("console", console.host, console.port, "SYNNEFO_CONSOLE__PORT")
         self._database = await self._open_database()
-        await open_keyring(self.settings)
-        folder = await deferToThread(self._metrics_folder)
+        files = self._threads.pools.files
+        await open_keyring(self.settings, files)
+        folder = await files.run(self._metrics_folder)
         self.children = self._make_children(folder)
         await self._start_children()
         self._telling.start(BEAT_SECONDS)
@@ -137,7 +137,7 @@ class Supervisor(StartingService):
 
     async def _open_database(self) -> Database:
         if not self.settings.database.url:
-            self._server = OwnServer(self.settings.home, self._reactor)
+            self._server = OwnServer(self.settings.home, self._reactor, self._threads.pools.files)
             await self._server.start()
         url = database_url(self.settings)
         database = open_pool(self._reactor, url, self.settings.database)
@@ -188,8 +188,9 @@ class Supervisor(StartingService):
 
     async def _fill(self) -> None:
         assert self._database is not None
-        keyring = await open_keyring(self.settings)
-        edges = edges_of(self._reactor, self.settings, self._hashing)
+        threads = self._threads.pools
+        keyring = await open_keyring(self.settings, threads.files)
+        edges = edges_of(self._reactor, self.settings, threads)
         app = application.build(self.settings, self._database, keyring, edges)
         await fill(app, self._reactor)
 
@@ -244,7 +245,7 @@ class Supervisor(StartingService):
         await DeferredList([Deferred.fromCoroutine(each.stop(limit)) for each in self.children])
         for listening in self._sockets.values():
             listening.close()
-        await maybeDeferred(self._hashing.stopService)
+        await maybeDeferred(self._threads.stopService)
         if self._database is not None:
             await self._database.close()
         if self._server is not None:

@@ -12,6 +12,11 @@ import synnefo_tx
 
 ROOT = Path(synnefo_tx.__file__).parent
 SHARED = {
+    "authorities",
+    "journal",
+    "mail",
+    "outbound",
+    "threads",
     "units",
     "faults",
     "caller",

@@ -22,6 +22,7 @@ from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.tokens.routes import IdentityRoutes
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords
+from synnefo_tx.mail.operations import Mails
 from synnefo_tx.rest.site import ApiSite
 from synnefo_tx.rest.ways import Authenticators, by_token
 from synnefo_tx.settings import Settings
@@ -41,18 +42,20 @@ class IdentityParts:
     projects: Projects
 
 
-def build_identity(settings: Settings, database: Database, edges: Edges) -> IdentityParts:
+def build_identity(
+    settings: Settings, database: Database, edges: Edges, mails: Mails
+) -> IdentityParts:
     """Users, tokens, quota."""
     own = settings.identity
     access = AccessChanges(database, own, edges.hearing, edges.clock)
     cache = AccessCache(access, edges.clock, own.tokens_kept_max)
     tokens = Tokens(database, own, edges.entropy, cache)
-    passwords = Passwords(edges.hashing, edges.entropy)
+    passwords = Passwords(edges.threads.passwords, edges.entropy)
     logins = Logins(database, tokens, passwords, LoginFailures(database, own))
     sessions_cache = AccessCache(access, edges.clock, own.tokens_kept_max)
     return IdentityParts(
         tokens=tokens,
-        users=Users(database, passwords, tokens, edges.entropy, edges.new_id),
+        users=Users(database, passwords, tokens, edges.entropy, edges.new_id, mails),
         access=access,
         logins=logins,
         sessions=Sessions(database, own, edges.entropy, logins, sessions_cache),

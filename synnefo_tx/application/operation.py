@@ -8,13 +8,17 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.application.broker import BrokerParts
+from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.ganeti import GanetiParts
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.broker.consumer import Consumer
 from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.mail.operations import Mails
 from synnefo_tx.operation.gauges import Gauges
 from synnefo_tx.operation.health import Health, Unwell
+from synnefo_tx.operation.mails import MailGauges
 from synnefo_tx.operation.routes import OperationRoutes
+from synnefo_tx.operation.threads import ThreadGauges
 from synnefo_tx.rest.metrics import Metrics
 from synnefo_tx.rest.site import ApiSite
 
@@ -33,11 +37,15 @@ def build_operation(
     poller: Poller,
     ganeti: GanetiParts,
     broker: BrokerParts | None,
-    clock: IReactorTime,
+    edges: Edges,
+    mails: Mails,
 ) -> OperationParts:
     """Health and measures."""
     consumer = None if broker is None else broker.consumer
-    gauges = Gauges(metrics, database, poller, ganeti.backends, consumer)
+    threads = ThreadGauges(metrics, edges.threads)
+    mail_gauges = MailGauges(metrics, mails)
+    gauges = Gauges(metrics, database, poller, ganeti.backends, consumer, threads, mail_gauges)
+    clock = edges.clock
     health = Health(clock)
     health.add("database", partial(_database_health, database))
     health.add("clusters", partial(_clusters_health, gauges, clock))

@@ -20,10 +20,11 @@ TRUE, FALSE = ("yes", "true", "t", "1"), ("no", "false", "f", "0")
 
 @frozen
 class Terminal:
-    """Where a command reads from: the operator, if ``is_interactive``."""
+    """Where a command reads from: the operator, if ``is_interactive``; and who that is."""
 
     read_line: Callable[[], str] = sys.stdin.readline
     is_interactive: Callable[[], bool] = sys.stdin.isatty
+    login: str = ""
 
     def secret(self, given: str | None) -> str | None:
         """A secret from the command line, or from standard input for ``-``."""

@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 from typing import IO, Any
 
 from attrs import evolve
-from twisted.internet.threads import deferToThread
 
 from synnefo_tx import application
 from synnefo_tx.application import Application
 from synnefo_tx.db.embedded import RunningServer
 from synnefo_tx.db.migrate import require_current
 from synnefo_tx.db.pool import Database
-from synnefo_tx.identity.users.passwords import HashingThreads
 from synnefo_tx.service import edges_of
 from synnefo_tx.settings import Settings
 from synnefo_tx.starting import (
@@ -26,6 +24,7 @@ from synnefo_tx.starting import (
     open_pool,
     own_server,
 )
+from synnefo_tx.threads import ThreadPools, ThreadService
 
 CONNECTIONS_MAX = 4
 
@@ -41,11 +40,11 @@ async def opened(settings: Settings, reactor: Any, *, needs_schema: bool) -> Asy
     SettingsError, EmbeddedError, SchemaError, CannotStart or DatabaseUnavailable.
     """
     make_home(settings.home)
-    hashing = HashingThreads(settings.identity, reactor)
+    threads = ThreadService(settings.threads, reactor)
     lock, postgres = _own_server(settings, reactor)
     try:
         if postgres is not None:
-            await deferToThread(postgres.server.prepare)
+            await threads.pools.files.run(postgres.server.prepare)
             await postgres.start()
         own = settings.database
         own = evolve(own, connections_max=min(own.connections_max, CONNECTIONS_MAX))
@@ -53,15 +52,15 @@ async def opened(settings: Settings, reactor: Any, *, needs_schema: bool) -> Asy
         try:
             if needs_schema:
                 await require_current(database)
-            yield await _build(settings, database, hashing, reactor)
+            yield await _build(settings, database, threads.pools, reactor)
         finally:
             await database.close()
     finally:
-        hashing.stopService()
         if postgres is not None:
             await postgres.stop()
         if lock is not None:
             lock.close()
+        threads.stopService()
 
 
 def _own_server(settings: Settings, reactor: Any) -> tuple[IO[str] | None, RunningServer | None]:
@@ -76,7 +75,7 @@ def _own_server(settings: Settings, reactor: Any) -> tuple[IO[str] | None, Runni
 
 
 async def _build(
-    settings: Settings, database: Database, hashing: HashingThreads, reactor: Any
+    settings: Settings, database: Database, threads: ThreadPools, reactor: Any
 ) -> Context:
-    keyring = await open_keyring(settings)
-    return application.build(settings, database, keyring, edges_of(reactor, settings, hashing))
+    keyring = await open_keyring(settings, threads.files)
+    return application.build(settings, database, keyring, edges_of(reactor, settings, threads))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Mapping
 from typing import Any
 
 from synnefo_tx.settings import SettingsError
@@ -34,3 +35,15 @@ def drop(user: str, group: str, system: Any = os) -> None:
     system.setgid(gid)
     system.setuid(entry.pw_uid)
     system.environ["HOME"] = entry.pw_dir
+
+
+def login_name(environ: Mapping[str, str], system: Any = os) -> str:
+    """Who runs a command: who became root by sudo, else this process's user."""
+    uid = system.getuid()
+    behind = environ.get("SUDO_USER", "") if uid == 0 else ""
+    if behind:
+        return behind
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

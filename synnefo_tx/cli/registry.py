@@ -28,7 +28,9 @@ from synnefo_tx.identity.projects.commands import ProjectList, ProjectShow
 from synnefo_tx.identity.quota.commands import QuotaList, QuotaVerify, ResourceList, ResourceModify
 from synnefo_tx.identity.sessions.commands import SessionEnd, SessionList
 from synnefo_tx.identity.users.commands import UserAdd, UserList, UserModify, UserShow
+from synnefo_tx.journal.commands import JournalList
 from synnefo_tx.keyring.commands import SecretList, SecretRotate
+from synnefo_tx.mail.commands import MailList, MailRetry
 
 COMMANDS: tuple[type[Command], ...] = (
     BackendAdd,
@@ -43,6 +45,9 @@ COMMANDS: tuple[type[Command], ...] = (
     ImageList,
     ImageRegister,
     IpList,
+    JournalList,
+    MailList,
+    MailRetry,
     NetworkCreate,
     NetworkList,
     NetworkRemove,

@@ -24,14 +24,15 @@ from synnefo_tx.cli import audit
 from synnefo_tx.cli.command import Command, Options, StandaloneCommand, Terminal, refuse_option
 from synnefo_tx.cli.context import Context, opened
 from synnefo_tx.cli.output import FORMATS, Output
-from synnefo_tx.cli.privileges import drop
+from synnefo_tx.cli.privileges import drop, login_name
 from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.db.embedded import EmbeddedError
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.faults import Fault
 from synnefo_tx.ganeti.model import RapiFailure
+from synnefo_tx.journal.acting import acting, operator
 from synnefo_tx.keyring.model import KeyringError
-from synnefo_tx.log import observer
+from synnefo_tx.log import observer, request_id
 from synnefo_tx.settings import Settings, SettingsError
 from synnefo_tx.starting import CannotStart, make_home
 
@@ -88,6 +89,7 @@ async def execute(
 ) -> int:
     """Run the chosen command; the exit status. What a failing one has said is written too."""
     command: Command = options.command
+    before = acting.set(operator(terminal.login))
     try:
         command.prepare(options, terminal)
         if isinstance(command, StandaloneCommand):
@@ -101,6 +103,8 @@ async def execute(
     except Exception as error:
         _report(command, error, options, out)
         return FAILED
+    finally:
+        acting.reset(before)
     return 0
 
 
@@ -130,6 +134,8 @@ def _audited(loaded: Settings, options: Options, argv: Sequence[str]) -> Iterato
     make_home(loaded.home)
     now = datetime.now().astimezone()
     path = audit.path_of(loaded.home, command.name, now, os.getpid())
+    # What the journal says of this run leads to its log.
+    request_id.set(f"command-{path.stem}")
     secrets = {getattr(options, name, None) for name in command.secret_options}
     with audit.opened(path, audit.masked(argv, {each for each in secrets if each})) as stream:
         yield stream
@@ -144,6 +150,7 @@ def main() -> None:
     with ExitStack() as stack:
         try:
             loaded = settings.load(os.environ, options.config)
+            login = login_name(os.environ)
             drop(loaded.commands.user, loaded.commands.group)
             stream = stack.enter_context(_audited(loaded, options, argv))
         except KNOWN_ERRORS as error:
@@ -153,6 +160,7 @@ def main() -> None:
         out = evolve(plain, audit=stream, audits_errors_only=secret)
 
         async def run(reactor: Any) -> None:
-            raise SystemExit(await execute(options, Terminal(), opened, loaded, reactor, out))
+            terminal = Terminal(login=login)
+            raise SystemExit(await execute(options, terminal, opened, loaded, reactor, out))
 
         react(run)

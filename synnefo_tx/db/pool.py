@@ -35,11 +35,13 @@ from synnefo_tx.db.transaction import CommitUnknown, DatabaseUnavailable, PoolLi
 
 T = TypeVar("T")
 
+ForeignKeyViolation = errors.ForeignKeyViolation
 UniqueViolation = errors.UniqueViolation
 __all__ = [
     "CommitUnknown",
     "Database",
     "DatabaseUnavailable",
+    "ForeignKeyViolation",
     "Hot",
     "Json",
     "PoolLimits",

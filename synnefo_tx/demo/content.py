@@ -89,7 +89,7 @@ async def _flavors(app: Application) -> None:
 
 async def _image(app: Application) -> None:
     try:
-        await app.compute.images.show(IMAGE_ID, "")
+        await app.compute.images.find(IMAGE_ID, "")
     except ItemNotFound:
         await app.compute.images.register(
             IMAGE_ID,

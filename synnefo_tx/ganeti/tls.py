@@ -24,7 +24,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import (
-    Certificate,
     CertificateOptions,
     optionsForClientTLS,
     trustRootFromCertificates,
@@ -36,11 +35,11 @@ from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgent, IAgentEndpointFactory
 from zope.interface import implementer
 
+from synnefo_tx.authorities import read_authorities
 from synnefo_tx.ganeti.model import ClusterEndpoint, RapiRefused
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _FINGERPRINT = re.compile(r"(?:SHA256[:=])?((?:[0-9A-F]{2}:?){31}[0-9A-F]{2})", re.IGNORECASE)
 
 
@@ -58,17 +57,6 @@ def canonical_fingerprint(text: str) -> str:
         raise ValueError("a fingerprint is SHA256: and 32 hexadecimal bytes")
     digits = match[1].replace(":", "").upper()
     return "SHA256:" + ":".join(digits[at : at + 2] for at in range(0, 64, 2))
-
-
-def read_authorities(pem: str) -> list[Certificate]:
-    """The certificates in a PEM text. Raises ValueError when there is none, or one is broken."""
-    try:
-        found = [Certificate.loadPEM(each.encode()) for each in _PEM.findall(pem)]
-    except crypto.Error:
-        raise ValueError("a certificate of the authority is broken") from None
-    if not found:
-        raise ValueError("the authority holds no PEM certificate")
-    return found
 
 
 def certificate_fingerprint(certificate: crypto.X509) -> str:

@@ -26,6 +26,7 @@ from synnefo_tx.db.listener import SILENCE_SECONDS
 from synnefo_tx.db.pool import Database
 from synnefo_tx.db.quiet import wait_until_ended
 from synnefo_tx.faults import Conflict
+from synnefo_tx.journal.record import record
 from synnefo_tx.keyring.model import DATABASE, Key
 from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.keyring.sealing import SealBroken, name_prefix, prefix_of
@@ -138,7 +139,7 @@ class Rotation:
         if is_new:
             await self.keyring.source.make(DATABASE)
             key = (await self.keyring.load()).sealing(DATABASE)
-        await self._tell_all()
+        await self._tell_all("keyring:key:rotate", f"version {key.version}")
         told = self.clock.seconds()
         count, broken = await self._pass(key, tell)
         await self._settle(told)
@@ -162,12 +163,14 @@ class Rotation:
             texts = ", ".join(f"{each.count} in {each.table}" for each in used)
             raise Conflict(f"Older versions are still used ({texts}): run secret-rotate first")
         await self.keyring.source.retire(DATABASE, old)
-        await self._tell_all()
+        await self._tell_all("keyring:key:retire", f"versions {', '.join(map(str, old))}")
         return old
 
-    async def _tell_all(self) -> None:
+    async def _tell_all(self, action: str = "", details: str = "") -> None:
         async with self.database.transaction("keyring-changed") as tx:
             await self.keyring.tell(tx)
+            if action:
+                await record(tx, action, "key", DATABASE, details=details)
 
     async def _settle(self, told: float) -> None:
         rest = self.heard_seconds - (self.clock.seconds() - told)

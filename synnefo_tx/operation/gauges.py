@@ -11,6 +11,8 @@ from synnefo_tx.ganeti.broker.consumer import Consumer
 from synnefo_tx.ganeti.broker.model import Outcome
 from synnefo_tx.ganeti.jobs.store import open_counts
 from synnefo_tx.ganeti.poller import Poller
+from synnefo_tx.operation.mails import MailGauges
+from synnefo_tx.operation.threads import ThreadGauges
 from synnefo_tx.operation.watches import Watch, watches
 from synnefo_tx.rest.metrics import Metrics
 
@@ -27,7 +29,11 @@ class Gauges:
         poller: Poller,
         backends: Backends,
         consumer: Consumer | None,
+        threads: ThreadGauges,
+        mails: MailGauges,
     ) -> None:
+        self._threads = threads
+        self._mails = mails
         self._database = database
         self._poller = poller
         self._backends = backends
@@ -48,11 +54,7 @@ class Gauges:
         self._differences = reading(
             "synnefo_reconcile_differences", "Servers and instances that differ", PER_CLUSTER
         )
-        self._silence = reading(
-            "synnefo_leader_silence_seconds", "Time since a leader told how it goes", ("election",)
-        )
-        self._epochs = reading("synnefo_leader_epoch", "How often one was elected", ("election",))
-        self._drift = reading("synnefo_quota_drift", "Holdings that differ from what exists")
+        self._add_leaders(metrics)
         self._busy = metrics.gauge("synnefo_database_busy", "Database connections in use")
         self._waiting = metrics.gauge("synnefo_database_waiting", "Callers that wait for one")
 
@@ -60,10 +62,22 @@ class Gauges:
         if consumer is not None:
             self._add_broker(metrics)
 
+    def _add_leaders(self, metrics: Metrics) -> None:
+        self._silence = metrics.reading(
+            "synnefo_leader_silence_seconds", "Time since a leader told how it goes", ("election",)
+        )
+        self._epochs = metrics.reading(
+            "synnefo_leader_epoch", "How often one was elected", ("election",)
+        )
+        self._drift = metrics.reading(
+            "synnefo_quota_drift", "Holdings that differ from what exists"
+        )
+
     async def refresh(self, now_seconds: float) -> None:
         """Set what is this process's own."""
         self._busy.set(self._database.busy_count)
         self._waiting.set(self._database.waiting_count)
+        self._threads.refresh()
         if self._consumer is not None and self._consumer.running:
             self._read_broker(self._consumer, now_seconds)
 
@@ -99,6 +113,7 @@ class Gauges:
         for task, seconds in await oldest_tasks(self._database):
             self._tasks.set(seconds, task)
         await self._read_leaders(now_seconds)
+        await self._mails.read()
 
     async def watches(self, now_seconds: float) -> list[Watch]:
         """How the watch of each cluster goes."""

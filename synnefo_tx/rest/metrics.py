@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from twisted.internet.threads import deferToThread
+
+from synnefo_tx.threads import Threads
 
 Several = Literal["livesum", "livemostrecent"]
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -46,10 +47,12 @@ class Reading(Collector):
 
 
 class Metrics:
-    """The metrics served at /metrics; ``folder`` is that of all processes, if there are several."""
+    """The metrics served at /metrics; ``folder`` is that of all processes, if there are several,
+    and is read in ``threads``."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, threads: Threads | None = None) -> None:
         self._folder = folder
+        self._threads = threads
         self.registry = CollectorRegistry()
         self._readings = CollectorRegistry()
         self._before_text: list[Callable[[], None]] = []
@@ -111,10 +114,11 @@ class Metrics:
         """All metrics in Prometheus' text format."""
         for read in self._before_text:
             read()
-        if self._folder is None:
+        folder = self._folder
+        if folder is None or self._threads is None:
             counted = generate_latest(self.registry)
         else:
-            counted = await deferToThread(_added_up, self._folder)
+            counted = await self._threads.run(lambda: _added_up(folder))
         return counted + generate_latest(self._readings)
 
 

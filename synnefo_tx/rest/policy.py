@@ -75,6 +75,7 @@ RULES: dict[str, Rule] = {
     "network:subnet:create": authenticated,
     "network:port:list": authenticated,
     "network:port:show": authenticated,
+    "ui:activity:list": authenticated,
     "vmapi:parameters:read": anyone,
 }
 

@@ -213,6 +213,9 @@ def call_of(
     """The call that a request makes; raises BadRequest."""
     if len(request.args or {}) > QUERY_ARGUMENTS_MAX:
         raise BadRequest("Too many query arguments")
+    if b"%00" in request.uri:
+        # PostgreSQL has no text that holds it.
+        raise BadRequest("The URL holds a NUL")
     query = {
         key.decode("utf-8", "replace"): values[0].decode("utf-8", "replace")
         for key, values in (request.args or {}).items()

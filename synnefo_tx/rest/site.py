@@ -33,6 +33,7 @@ from synnefo_tx.faults import (
     NotAllowed,
     ServiceUnavailable,
 )
+from synnefo_tx.journal.acting import Actor, acting
 from synnefo_tx.rest import policy
 from synnefo_tx.rest.channel import ApiFactory
 from synnefo_tx.rest.endpoint import Call, DialectName, Endpoint, Reply, endpoints_of
@@ -182,6 +183,7 @@ class ApiSite:
             check_transport(peer_of(request), request.isSecure(), self.settings.trusted_proxies)
             self._rates.check_address(mounted.endpoint.rate, remote)
             caller = await identify(mounted.endpoint, request, self._authenticators)
+            acting.set(Actor(caller.user if caller else "", remote))
             if caller is not None:
                 self._rates.check_caller(mounted.endpoint.rate, caller)
             policy.check(mounted.endpoint.action, caller, remote)

@@ -17,9 +17,12 @@ from synnefo_tx.settings.groups import DEFAULT_HOME, Settings, groups
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.keyring import KeyringSettings
-from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.mail import MailSettings
+from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
+from synnefo_tx.settings.outbound import Outbound
 from synnefo_tx.settings.rates import Rates
 from synnefo_tx.settings.reading import SYSTEM_FILE, load
+from synnefo_tx.settings.threads import Threads
 
 __all__ = [
     "DEFAULT_HOME",
@@ -35,11 +38,15 @@ __all__ = [
     "Ganeti",
     "Http",
     "Identity",
+    "Journal",
     "KeyringSettings",
     "Log",
+    "MailSettings",
+    "Outbound",
     "Rates",
     "Settings",
     "SettingsError",
+    "Threads",
     "groups",
     "load",
     "unit_of",

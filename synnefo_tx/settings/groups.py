@@ -15,8 +15,11 @@ from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.http import Http
 from synnefo_tx.settings.identity import Identity
 from synnefo_tx.settings.keyring import KeyringSettings
-from synnefo_tx.settings.operation import Commands, Demo, Log
+from synnefo_tx.settings.mail import MailSettings
+from synnefo_tx.settings.operation import Commands, Demo, Journal, Log
+from synnefo_tx.settings.outbound import Outbound
 from synnefo_tx.settings.rates import Rates
+from synnefo_tx.settings.threads import Threads
 
 DEFAULT_HOME = Path("/var/lib/synnefo")
 
@@ -39,6 +42,10 @@ class Settings:
     eventd: Eventd = Factory(Eventd)
     demo: Demo = Factory(Demo)
     commands: Commands = Factory(Commands)
+    journal: Journal = Factory(Journal)
+    mail: MailSettings = Factory(MailSettings)
+    outbound: Outbound = Factory(Outbound)
+    threads: Threads = Factory(Threads)
     log: Log = Factory(Log)
 
     @property

@@ -36,7 +36,3 @@ class Identity:
         "Browsers in which a user is signed in; one more ends the one unused for longest",
         unit="sessions",
     )
-    hashing_threads: int = setting(2, "Threads that hash passwords", unit="threads")
-    hashing_waiting_max: int = setting(
-        32, "Log-ins that may wait for a hashing thread", unit="log-ins"
-    )

@@ -29,5 +29,12 @@ class Commands:
 
 
 @frozen(kw_only=True)
+class Journal:
+    months_kept: int = setting(
+        24, "Whole months that the journal keeps beside this one; 0: all", unit="months"
+    )
+
+
+@frozen(kw_only=True)
 class Log:
     level: str = setting("info", "Least level written: debug, info, warn, error")

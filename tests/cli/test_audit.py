@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg2
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -165,7 +166,8 @@ class ProcessTests(SynchronousTestCase):
 
     def test_logged(self) -> None:
         """A command that changes something leaves one log for its owner's eyes, with what it was
-        told and what it said, without passwords; a failed one too; a listing none."""
+        told and what it said, without passwords, and the journal names it; a failed one too; a
+        listing none."""
         self.assertEqual(self.run_process("db-migrate").returncode, 0)
         (log,) = self.logs()
         self.assertEqual(stat.S_IMODE(log.stat().st_mode), 0o600)
@@ -179,6 +181,11 @@ class ProcessTests(SynchronousTestCase):
         self.assertNotIn(secret, log.read_text())
         for each in ("arguments: 'user-add' 'a@example.org'", MASK, "UUID"):
             self.assertIn(each, log.read_text())
+        with psycopg2.connect(self.url) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT actor, request FROM journal")
+            login = pwd.getpwuid(os.getuid()).pw_name
+            self.assertEqual(cursor.fetchall(), [(f"operator:{login}", f"command-{log.stem}")])
+        connection.close()
         log.unlink()
         self.assertEqual(self.run_process(*add).returncode, 1)
         (log,) = self.logs()

@@ -32,6 +32,16 @@ class EveryEndpointTests(CloudHttpTestCase):
                 self.assertEqual((mounted.name, answer.status), (mounted.name, 401))
                 self.assertEqual(answer.json["unauthorized"]["code"], 401)
 
+    async def test_nul(self) -> None:
+        """A URL that holds a NUL is a 400, in a path and in a query."""
+        for mounted in self.app.site.mounted:
+            if "token" not in mounted.endpoint.ways or mounted.endpoint.body is not None:
+                continue
+            with_path = PARAMETER.sub("a%00b", mounted.path)
+            for path in {f"{self.path(mounted)}?a=%00"} | ({with_path} - {mounted.path}):
+                answer = await self.request(mounted.endpoint.method, path)
+                self.assertEqual((path, answer.status), (path, 400))
+
     async def test_reference(self) -> None:
         """docs/endpoints.md is what the records say: python -m tests.support.reference writes
         it."""

@@ -31,9 +31,10 @@ AS $$ SELECT to_timestamp(current_setting('simulation.now')::float8) $$;
 CREATE OR REPLACE FUNCTION synnefo_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
 AS $$ SELECT synnefo_now() $$
 """
+# Of a table in partitions the whole.
 TABLES = """
-SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%migrations%'
-ORDER BY tablename
+SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND NOT relispartition
+ AND relkind IN ('r', 'p') AND relname NOT LIKE '%migrations%' ORDER BY relname
 """
 SEQUENCES = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
 OUTBOX = "stream_changes"

@@ -20,7 +20,13 @@ from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users.operations import Users
 from synnefo_tx.identity.users.passwords import Passwords
-from synnefo_tx.settings import Identity
+from synnefo_tx.mail.model import NoCarrier
+from synnefo_tx.mail.operations import Mails
+from synnefo_tx.mail.templates import Templates
+from synnefo_tx.settings import Identity, MailSettings
+from synnefo_tx.threads import ThreadPools
+
+TEMPLATES = Templates("", {"service": "Cloud", "url": "http://x", "support": ""})
 
 reactor: Any = _reactor
 
@@ -30,6 +36,9 @@ class InPlace:
 
     async def run(self, function):
         return function()
+
+
+IN_PLACE = ThreadPools(InPlace(), InPlace(), InPlace(), InPlace())
 
 
 @frozen
@@ -52,7 +61,10 @@ def accounts(
     cache = AccessCache(access, reactor, settings.tokens_kept_max)
     tokens = Tokens(database, settings, secrets.token_bytes, cache)
     passwords = Passwords(InPlace(), secrets.token_bytes, CHEAPEST)
-    users = Users(database, passwords, tokens, secrets.token_bytes, lambda: str(uuid.uuid4()))
+    own = MailSettings()
+    mails = Mails(database, own, TEMPLATES, NoCarrier(), secrets.token_bytes)
+    new_id = lambda: str(uuid.uuid4())  # noqa: E731
+    users = Users(database, passwords, tokens, secrets.token_bytes, new_id, mails)
     logins = Logins(database, tokens, passwords, LoginFailures(database, settings))
     kept = AccessCache(access, reactor, settings.tokens_kept_max)
     sessions = Sessions(database, settings, secrets.token_bytes, logins, kept)

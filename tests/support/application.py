@@ -20,7 +20,7 @@ from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.cli.runner import execute, parser_of
 from synnefo_tx.db.pool import Database
 from synnefo_tx.settings import Settings
-from tests.support.accounts import InPlace
+from tests.support.accounts import IN_PLACE
 from tests.support.database import DatabaseTestCase
 from tests.support.keyring import fixed_keyring
 
@@ -39,7 +39,7 @@ def build(
         entropy=secrets.token_bytes,
         new_id=lambda: str(uuid.uuid4()),
         agent_for=agent_for,
-        hashing=InPlace(),
+        threads=IN_PLACE,
     )
     return application.build(settings or Settings(), database, fixed_keyring(), edges)
 
@@ -69,7 +69,7 @@ class CommandTestCase(DatabaseTestCase):
         terminal if ``interactive``."""
         stdout, stderr = io.StringIO(), io.StringIO()
         options = parser_of(COMMANDS).parse_args(argv)
-        terminal = Terminal(io.StringIO(typed).readline, lambda: interactive)
+        terminal = Terminal(io.StringIO(typed).readline, lambda: interactive, "tester")
         quiet = not options.verbosity
         out = Output(stdout, stderr, options.output_format, quiet=quiet)
         status = await execute(options, terminal, self._open, Settings(), reactor, out)

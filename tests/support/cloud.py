@@ -23,7 +23,7 @@ from synnefo_tx.ganeti.jobs.store import open_intents
 from synnefo_tx.ganeti.memory import ClusterConfig, MemoryGaneti, NodeConfig
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.settings import Settings
-from tests.support.accounts import InPlace
+from tests.support.accounts import IN_PLACE
 from tests.support.application import CommandTestCase
 from tests.support.database import DatabaseTestCase
 from tests.support.http import Answer, request
@@ -69,7 +69,7 @@ class CloudTestCase(DatabaseTestCase):
             entropy=os.urandom,
             new_id=lambda: str(uuid.uuid4()),
             agent_for=lambda endpoint: self.ganeti[endpoint.name].agent(),
-            hashing=InPlace(),
+            threads=IN_PLACE,
         )
 
     async def fetch(self, url: str) -> bytes:

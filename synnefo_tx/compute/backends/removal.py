@@ -21,6 +21,7 @@ from synnefo_tx.faults import Conflict
 from synnefo_tx.ganeti.backends.operations import Backends
 from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.ganeti.jobs.operations import Jobs
+from synnefo_tx.journal.record import record
 
 
 class BackendRemoval:
@@ -42,6 +43,7 @@ class BackendRemoval:
             await BackendStore(tx).lock(id)
             await self._check_empty(tx, id)
             await BackendStore(tx).modify(id, {"drained": True})
+            await record(tx, "ganeti:backend:modify", "backend", id, details="drained")
 
     async def withdraw_networks(self, id: int) -> list[int]:
         """Ask a cluster to remove our networks; which are on the way.
@@ -57,6 +59,8 @@ class BackendRemoval:
                 await NetworkStore(tx).lock(network)
                 await self._check_empty(tx, id)
                 intents = await self._networks.withdraw(tx, network, id)
+                details = f"from cluster {id}"
+                await record(tx, "network:network:withdraw", "network", network, details=details)
                 tx.after_commit(partial(self._jobs.submit_soon, intents))
         return networks
 
@@ -67,12 +71,14 @@ class BackendRemoval:
         """
         async with self._database.transaction("backend-remove", limit_seconds=BULK_SECONDS) as tx:
             store = RemovalStore(tx)
-            await BackendStore(tx).get(id)
+            backend = await BackendStore(tx).get(id)
             await store.release_servers(id)
             networks = await store.delete_networks(id)
             await BackendStore(tx).lock(id)
             await self._check_empty(tx, id)
             await BackendStore(tx).delete(id)
+            name = backend.clustername
+            await record(tx, "ganeti:backend:remove", "backend", id, details=name)
         self._backends.forget(id)
         for network in networks:
             async with self._database.transaction("network-end") as tx:

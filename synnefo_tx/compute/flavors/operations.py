@@ -15,6 +15,7 @@ from synnefo_tx.compute.flavors.store import (
 from synnefo_tx.compute.servers.store import count_by_flavor
 from synnefo_tx.db.pool import Database, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict
+from synnefo_tx.journal.record import record
 
 RAM_STEP_MIB = 4
 SIZE_MAX = 2**30
@@ -77,6 +78,8 @@ class Flavors:
                 id = await store.insert(each.cpu, each.ram_mib, each.disk_gib, kind, public)
                 if id is not None:
                     made.append(id)
+            numbers = ", ".join(map(str, made))
+            await record(tx, "compute:flavor:create", "flavor", numbers)
         return made
 
     async def count_servers(self) -> dict[int, int]:
@@ -101,6 +104,8 @@ class Flavors:
             raise BadRequest(f"name must have 1 to {NAME_MAX} printable characters")
         try:
             async with self._database.transaction("volume-type-create") as tx:
-                return await FlavorStore(tx).insert_type(name, disk_template)
+                id = await FlavorStore(tx).insert_type(name, disk_template)
+                await record(tx, "compute:volume-type:create", "volume-type", id, details=name)
+                return id
         except UniqueViolation:
             raise Conflict(f"there is a volume type {name!r} already") from None

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from synnefo_tx.db.pool import Transaction
+from synnefo_tx.faults import Conflict
 
 
 @frozen
@@ -30,13 +31,47 @@ class Image:
     deleted: bool
 
 
-class ImageSource(Protocol):
-    """How compute asks for images; object storage will be another source."""
+@frozen
+class SignedUrl:
+    """A URL that reads an image's bytes, whole or in ranges, without further credentials, until it
+    expires."""
 
-    async def get_readable(self, tx: Transaction, id: str, user: str) -> Image:
-        """The image ``id``; raises ItemNotFound unless ``user`` may read it."""
+    url: str = field(repr=False)
+    expires: datetime
+
+
+class BytesElsewhere(Conflict):
+    """The bytes of an image are at its location, and not ours to hand out."""
+
+    def __init__(self, image: Image) -> None:
+        super().__init__(f"The bytes of image {image.id} are kept elsewhere")
+
+
+class ImageSource(Protocol):
+    """How compute asks for images, wherever they are kept.
+
+    What a user may not read is as if it were not there. An id is any text that a user sent.
+    """
+
+    async def find(self, id: str, user: str) -> Image:
+        """The live image ``id`` with its properties; raises ItemNotFound unless ``user`` may read
+        it."""
         ...
 
-    async def list_visible(self, user: str) -> list[Image]:
-        """The images that ``user`` may read, by id."""
+    async def get_readable(self, tx: Transaction, id: str, user: str) -> Image:
+        """As ``find``, as the transaction that will use it sees it."""
+        ...
+
+    async def horizon(self) -> datetime:
+        """Since when to ask for what a listing that follows does not have."""
+        ...
+
+    async def list_visible(self, user: str, since: datetime | None = None) -> list[Image]:
+        """The live images that ``user`` may read, by id; optionally those changed since a
+        moment."""
+        ...
+
+    async def sign(self, image: Image, life_seconds: float) -> SignedUrl:
+        """A URL for who installs the image; raises BytesElsewhere where its ``location`` is all
+        that is known."""
         ...

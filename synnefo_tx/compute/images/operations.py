@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from synnefo_tx.compute.images.model import Image
+from synnefo_tx.compute.images.model import BytesElsewhere, Image, SignedUrl
 from synnefo_tx.compute.images.rules import DISK_FORMATS, check_image
 from synnefo_tx.compute.images.store import ImageStore, list_images, list_visible
 from synnefo_tx.db.horizon import commit_horizon
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import Conflict, ItemNotFound
+from synnefo_tx.journal.record import record
 
 
 class Images:
@@ -35,10 +36,14 @@ class Images:
             raise ItemNotFound("Image not found.")
         return image
 
-    async def show(self, id: str, user: str) -> Image:
+    async def find(self, id: str, user: str) -> Image:
         """As ``get_readable``, on its own."""
         async with self._database.transaction("image-show") as tx:
             return await self.get_readable(tx, id, user)
+
+    async def sign(self, image: Image, life_seconds: float) -> SignedUrl:
+        """Raises BytesElsewhere: the table knows where bytes are, and has none."""
+        raise BytesElsewhere(image)
 
     async def list_all(self) -> list[Image]:
         """Every image, deleted ones too."""
@@ -77,6 +82,7 @@ class Images:
         try:
             async with self._database.transaction("image-register") as tx:
                 await ImageStore(tx).insert(values)
+                await record(tx, "compute:image:register", "image", id, owner=owner, details=name)
         except UniqueViolation:
             raise Conflict(f"there is an image {id} already") from None
         return id

@@ -7,7 +7,7 @@ from typing import Any
 from synnefo_tx.compute import xml
 from synnefo_tx.compute.changes import changes_since, listed
 from synnefo_tx.compute.images import wire
-from synnefo_tx.compute.images.operations import Images
+from synnefo_tx.compute.images.model import ImageSource
 from synnefo_tx.rest.endpoint import Call, Reply, endpoint
 from synnefo_tx.settings import Compute
 
@@ -15,7 +15,7 @@ from synnefo_tx.settings import Compute
 class ImageRoutes:
     """``/compute/v2.0/images``."""
 
-    def __init__(self, images: Images, settings: Compute, base_url: str) -> None:
+    def __init__(self, images: ImageSource, settings: Compute, base_url: str) -> None:
         self._images = images
         self._settings = settings
         self._base_url = base_url
@@ -39,5 +39,5 @@ class ImageRoutes:
     @endpoint("GET", "/images/<image_id>", action="compute:image:show", xml=xml.image)
     async def show(self, call: Call[None], image_id: str) -> dict[str, Any]:
         """Show one image."""
-        found = await self._images.show(image_id, call.caller.user)
+        found = await self._images.find(image_id, call.caller.user)
         return {"image": wire.detail(found, self._base_url)}

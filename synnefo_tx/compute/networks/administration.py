@@ -13,6 +13,7 @@ from synnefo_tx.compute.networks.store import NetworkStore, list_networks, netwo
 from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends.store import all_backends
 from synnefo_tx.ganeti.jobs.operations import Jobs
+from synnefo_tx.journal.record import record
 
 CIDR_PREFIX_MIN = 8
 
@@ -44,6 +45,15 @@ class NetworkAdministration:
                 cidr = rules.check_cidr(draft.subnet, CIDR_PREFIX_MIN)
                 gateway = rules.check_gateway(cidr, draft.gateway)
                 await self._networks.insert_subnet(tx, id, cidr, gateway, dhcp=draft.dhcp)
+            await record(
+                tx,
+                "network:network:create",
+                "network",
+                id,
+                owner=draft.user,
+                project=draft.project,
+                details=draft.name,
+            )
         copies = await self.bring_everywhere(id) if draft.user is None else []
         return await self._networks.show(OPERATOR, id), copies
 

@@ -28,11 +28,33 @@ from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.requests import link_name
 from synnefo_tx.identity.quota.model import Provision
 from synnefo_tx.identity.quota.operations import Quota
+from synnefo_tx.journal.record import record, record_end
 from synnefo_tx.log import request_id
 from synnefo_tx.rest.once import ALWAYS, Once
 from synnefo_tx.settings import Compute
 
 PRIVATE_NETWORK = "cyclades.network.private"
+
+
+async def journaled(
+    tx: Transaction, action: str, network: Network, *, details: str = "", operation: str = ""
+) -> None:
+    """Write in the journal what was done to a network, or begun."""
+    await record(
+        tx,
+        action,
+        "network",
+        network.id,
+        owner=network.userid,
+        project=network.project,
+        details=details,
+        operation=operation,
+    )
+
+
+def removal_of(id: int) -> str:
+    """What the journal calls the removal of a network, which may take several jobs."""
+    return f"network-delete:{id}"
 
 
 class Networks:
@@ -94,7 +116,7 @@ class Networks:
         async with self._database.transaction("network-create") as tx:
             await once.claim(tx)
             draft = NetworkDraft(name, type, user=caller.user, project=project)
-            made = await self.get_visible(tx, caller, await self.insert(tx, draft))
+            made = await self._created(tx, caller, draft)
             await once.keep(tx, made)
         return made
 
@@ -113,7 +135,12 @@ class Networks:
             name, type, link=link, floating_ip_pool=floating_ip_pool, drained=drained
         )
         async with self._database.transaction("network-create") as tx:
-            return await self.get_visible(tx, caller, await self.insert(tx, draft))
+            return await self._created(tx, caller, draft)
+
+    async def _created(self, tx: Transaction, caller: Caller, draft: NetworkDraft) -> Network:
+        network = await self.get_visible(tx, caller, await self.insert(tx, draft))
+        await journaled(tx, "network:network:create", network, details=draft.name)
+        return network
 
     async def insert(self, tx: Transaction, draft: NetworkDraft) -> int:
         """Add a network with its bridge and MAC prefix, charged to its owner's project."""
@@ -189,8 +216,9 @@ class Networks:
         """Give a network another name."""
         rules.check_name(name)
         async with self._database.transaction("network-rename") as tx:
-            await self._get_changeable(tx, caller, id)
+            changed = await self._get_changeable(tx, caller, id)
             await NetworkStore(tx).modify(id, name=name)
+            await journaled(tx, "network:network:rename", changed, details=name)
             return await self.get_visible(tx, caller, id)
 
     async def _get_changeable(self, tx: Transaction, caller: Caller, id: int) -> Network:
@@ -225,6 +253,7 @@ class Networks:
             if await NetworkStore(tx).copies(changed.id):
                 raise BadRequest("A network that servers are on takes no further subnet")
             await self.insert_subnet(tx, id, network, gateway, dhcp=dhcp, name=name)
+            await journaled(tx, "network:subnet:create", changed, details=str(network))
             return await self.get_visible(tx, caller, id)
 
     async def insert_subnet(
@@ -255,6 +284,7 @@ class Networks:
             if await store.has_ports(id):
                 raise Conflict("Machines are connected to the network.")
             await store.modify(id, destroying=True)
+            await journaled(tx, "network:network:delete", network, operation=removal_of(id))
             intents = []
             for copy in await store.copies(network.id):
                 intents += await self._withdraw(tx, copy)
@@ -295,6 +325,7 @@ class Networks:
         if network.userid and network.project:
             release = Provision(network.userid, network.project, PRIVATE_NETWORK, -1)
             await self._quota.charge(tx, [release], force=True)
+        await record_end(tx, removal_of(id), "success")
 
     async def bring(self, tx: Transaction, network: Network, backend: int) -> list[str]:
         """Make sure that a network is on a cluster, or on its way.

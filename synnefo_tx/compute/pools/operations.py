@@ -7,6 +7,7 @@ from synnefo_tx.compute.pools.model import PoolMap, PoolUse
 from synnefo_tx.compute.pools.store import PoolStore, pool_maps, pool_uses
 from synnefo_tx.db.pool import Database
 from synnefo_tx.faults import Conflict
+from synnefo_tx.journal.record import record
 from synnefo_tx.settings import Compute
 
 KINDS = ("bridge", "mac-prefix")
@@ -40,4 +41,5 @@ class Pools:
             id = await store.insert(kind, None, base.lower() if kind != "bridge" else base, size)
             if kind == "mac-prefix":
                 await store.reserve(id, 0)
+            await record(tx, "compute:pool:create", "pool", id, details=f"{kind} {base}")
             return id

@@ -12,7 +12,7 @@ from synnefo_tx.compute import charges
 from synnefo_tx.compute.flavors.store import FlavorStore
 from synnefo_tx.compute.servers import rules
 from synnefo_tx.compute.servers.model import Server
-from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.operations import Servers, journaled
 from synnefo_tx.compute.servers.store import ServerStore
 from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import BuildInProgress, Forbidden
@@ -26,6 +26,14 @@ from synnefo_tx.log import request_id
 from synnefo_tx.settings import Compute
 
 SOFT_REBOOT_SECONDS = 120
+# What the journal calls the beginning of a task.
+JOURNAL = {
+    "START": "compute:server:action:start",
+    "STOP": "compute:server:action:shutdown",
+    "REBOOT": "compute:server:action:reboot",
+    "RESIZE": "compute:server:action:resize",
+    "DESTROY": "compute:server:delete",
+}
 
 
 class ServerActions:
@@ -76,8 +84,10 @@ class ServerActions:
         if not caller.sees_all:
             raise Forbidden("Servers are suspended by administrators only")
         async with self._database.transaction("server-suspend") as tx:
-            rules.check_suspension(await self._servers.lock(tx, caller, id), suspended)
+            server = await self._servers.lock(tx, caller, id)
+            rules.check_suspension(server, suspended)
             await ServerStore(tx).set_suspended(id, suspended)
+            await journaled(tx, "compute:server:suspend", server, details=str(suspended).lower())
 
     async def resize(self, caller: Caller, id: int, flavor_id: int) -> None:
         """Give a stopped server another flavor with the same disk."""
@@ -154,6 +164,8 @@ class ServerActions:
         )
         await JobStore(tx).insert_intent(draft, request_id.get())
         await ServerStore(tx).set_task(server.id, task, intent, flavor)
+        details = "" if flavor is None else f"flavor {server.flavor} to {flavor}"
+        await journaled(tx, JOURNAL[task], server, details=details, operation=intent)
         tx.after_commit(lambda: self._jobs.submit_soon([intent]))
         return intent
 

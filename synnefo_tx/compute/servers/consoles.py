@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from synnefo_tx.caller import Caller
 from synnefo_tx.compute.servers import rules
 from synnefo_tx.compute.servers.model import Server
-from synnefo_tx.compute.servers.operations import Servers
+from synnefo_tx.compute.servers.operations import Servers, journaled
 from synnefo_tx.compute.servers.store import ServerStore, operstates
 from synnefo_tx.console import model as refusals
 from synnefo_tx.console.model import Refusal, Target
@@ -30,6 +30,9 @@ from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.ganeti.model import RapiFailure
 from synnefo_tx.ganeti.requests import instance_name
 from synnefo_tx.identity.access.changes import AccessChanges, Watch
+from synnefo_tx.journal.acting import Actor
+from synnefo_tx.journal.model import DONE
+from synnefo_tx.journal.record import record
 from synnefo_tx.settings import Settings
 
 CLUSTER_LIMIT_SECONDS = 5.0
@@ -89,6 +92,7 @@ class ServerConsoles:
             issued = await self._tickets.issue(
                 tx, caller.user, id, str(instance["uuid"]), caller.token_id, caller.session_id
             )
+            await journaled(tx, "compute:server:action:console", server)
         url = f"{self._settings.console_url}/{issued.ticket}"
         host, _, port = url.split("/")[2].rpartition(":")
         return {
@@ -124,6 +128,15 @@ class ServerConsoles:
             return target
         async with self._database.transaction("console-place") as tx:
             full = await self._places.take(tx, used.session_key, used.user_uuid, used.server_id)
+            await record(
+                tx,
+                "compute:server:console:open",
+                "server",
+                used.server_id,
+                owner=used.user_uuid,
+                actor=Actor(used.user_uuid, remote),
+                result="refused" if full else DONE,
+            )
         if full is not None:
             return full
         self._watches[used.session_key] = self._access.watch(

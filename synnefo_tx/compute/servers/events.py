@@ -25,6 +25,7 @@ from synnefo_tx.ganeti.jobs.model import JobNews
 from synnefo_tx.ganeti.jobs.store import JobStore
 from synnefo_tx.ganeti.requests import server_id
 from synnefo_tx.identity.quota.operations import Quota
+from synnefo_tx.journal.record import record, record_end
 
 CREATION = "OP_INSTANCE_CREATE"
 NEVER_RAN = frozenset({"lost", "refused"})
@@ -94,6 +95,8 @@ class ServerEvents:
             ended = await JobStore(tx).record_news(news)
             if news.final and not ended:
                 return  # told before
+            if ended:
+                await record_end(tx, news.intent, news.status, news.error)
             if ended and news.opcode == CREATION:
                 # Only what is to be built was reserved on its cluster.
                 await self._end_reservation(tx, news)
@@ -106,6 +109,20 @@ class ServerEvents:
             await ServerStore(tx).set_job_status(server.id, outcome.job_status)
         else:
             await self.change(tx, server, outcome, news.intent)
+            if news.intent is None:
+                await self._follow(tx, server, news)
+
+    async def _follow(self, tx: Transaction, server: Server, news: JobNews) -> None:
+        """Write down that a job of somebody else's on the cluster changed the server."""
+        await record(
+            tx,
+            "compute:server:follow",
+            "server",
+            server.id,
+            owner=server.userid,
+            project=server.project,
+            details=f"{news.opcode} {news.status}",
+        )
 
     async def _end_reservation(self, tx: Transaction, news: JobNews) -> None:
         if news.intent is None:

@@ -21,7 +21,7 @@ from synnefo_tx.compute.servers.model import Server, ServerDraft, ServerView
 from synnefo_tx.compute.servers.pages import ServerPages
 from synnefo_tx.compute.servers.parameters import Parameters, document
 from synnefo_tx.compute.servers.store import ServerStore, diagnostics, find_view, list_views
-from synnefo_tx.db.pool import Database, Row, Transaction
+from synnefo_tx.db.pool import Database, ForeignKeyViolation, Row, Transaction
 from synnefo_tx.faults import BadRequest, ItemNotFound, ServiceUnavailable
 from synnefo_tx.ganeti.backends.model import Backend, Size
 from synnefo_tx.ganeti.backends.store import BackendStore
@@ -40,6 +40,7 @@ from synnefo_tx.ganeti.requests import (
 )
 from synnefo_tx.identity.quota.model import Provision
 from synnefo_tx.identity.quota.operations import Quota
+from synnefo_tx.journal.record import record
 from synnefo_tx.log import request_id
 from synnefo_tx.rest.once import ALWAYS, Once
 from synnefo_tx.settings import Compute
@@ -67,6 +68,27 @@ def random_password(entropy: Callable[[int], bytes]) -> str:
         kinds = (str.isupper, str.islower, str.isdigit)
         if len(text) == PASSWORD_LENGTH and all(any(map(kind, text)) for kind in kinds):
             return text
+
+
+async def journaled(
+    tx: Transaction, action: str, server: Server, *, details: str = "", operation: str = ""
+) -> None:
+    """Write in the journal what was done to a server, or begun."""
+    await record(
+        tx,
+        action,
+        "server",
+        server.id,
+        owner=server.userid,
+        project=server.project,
+        details=details,
+        operation=operation,
+    )
+
+
+def no_room() -> ServiceUnavailable:
+    """The fault of a create for which no cluster is left."""
+    return ServiceUnavailable("No cluster has room for the server. Try again later.")
 
 
 @frozen
@@ -138,26 +160,33 @@ class Servers:
         """Give a server another name."""
         rules.check_server_name(name)
         async with self._database.transaction("server-rename") as tx:
-            rules.check_live(await self.lock(tx, caller, id), caller.sees_all)
+            server = await self.lock(tx, caller, id)
+            rules.check_live(server, caller.sees_all)
             await ServerStore(tx).rename(id, name)
+            await journaled(tx, "compute:server:rename", server, details=name)
 
     async def put_metadata(
         self, caller: Caller, id: int, values: Mapping[str, str]
     ) -> dict[str, str]:
         """Add or replace metadata items; all items after that."""
         async with self._database.transaction("server-metadata") as tx:
-            rules.check_live(await self.lock(tx, caller, id), caller.sees_all)
+            server = await self.lock(tx, caller, id)
+            rules.check_live(server, caller.sees_all)
             store = ServerStore(tx)
             rules.check_metadata({**await store.metadata(id), **values}, self._settings)
             await store.put_metadata(id, values)
+            keys = ", ".join(sorted(values))
+            await journaled(tx, "compute:server:metadata:change", server, details=keys)
             return await store.metadata(id)
 
     async def delete_metadata(self, caller: Caller, id: int, key: str) -> None:
         """Remove a metadata item; raises ItemNotFound if there is none."""
         async with self._database.transaction("server-metadata") as tx:
-            rules.check_live(await self.lock(tx, caller, id), caller.sees_all)
+            server = await self.lock(tx, caller, id)
+            rules.check_live(server, caller.sees_all)
             if not await ServerStore(tx).delete_metadata(id, key):
                 raise ItemNotFound("Metadata key not found.")
+            await journaled(tx, "compute:server:metadata:change", server, details=key)
 
     async def create(
         self, caller: Caller, draft: ServerDraft, once: Once[Created] = ALWAYS
@@ -193,15 +222,7 @@ class Servers:
             self._settings.forced_server_networks,
             build.draft.networks or (),
         )
-        id = await ServerStore(tx).insert(
-            build.draft.name,
-            build.caller.user,
-            build.project,
-            ranked[0].id,
-            build.flavor.id,
-            build.image.id,
-            build.intent,
-        )
+        id = await self._insert(tx, build, ranked[0].id)
         if build.draft.metadata:
             await ServerStore(tx).put_metadata(id, build.draft.metadata)
         volume = await self._root_volume(tx, build, id)
@@ -216,8 +237,33 @@ class Servers:
         await JobStore(tx).insert_intent(
             self._intent(build, backend, spec, after), request_id.get()
         )
+        await record(
+            tx,
+            "compute:server:create",
+            "server",
+            id,
+            owner=build.caller.user,
+            project=build.project,
+            details=build.draft.name,
+            operation=build.intent,
+        )
         tx.after_commit(lambda: self._jobs.submit_soon([*after, build.intent]))
         return id
+
+    async def _insert(self, tx: Transaction, build: _Build, backend: int) -> int:
+        try:
+            return await ServerStore(tx).insert(
+                build.draft.name,
+                build.caller.user,
+                build.project,
+                backend,
+                build.flavor.id,
+                build.image.id,
+                build.intent,
+            )
+        except ForeignKeyViolation:
+            # The cluster was given up since it was chosen.
+            raise no_room() from None
 
     def _size(self, flavor: Flavor) -> Size:
         doubled = 2 if flavor.volume_type.template == "drbd" else 1
@@ -236,7 +282,7 @@ class Servers:
         else:
             ranked = placement.ranked(await BackendStore(tx).candidates(), size, template)
         if not ranked:
-            raise ServiceUnavailable("No cluster has room for the server. Try again later.")
+            raise no_room()
         return ranked
 
     async def _debit(self, tx: Transaction, build: _Build, ranked: Sequence[Backend]) -> Backend:
@@ -244,7 +290,7 @@ class Servers:
         for backend in ranked:
             if await BackendStore(tx).debit(backend.id, size, build.intent, even_drained=named):
                 return backend
-        raise ServiceUnavailable("No cluster has room for the server. Try again later.")
+        raise no_room()
 
     async def _root_volume(self, tx: Transaction, build: _Build, server: int) -> int:
         return await ServerStore(tx).insert_volume(

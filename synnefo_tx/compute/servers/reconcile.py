@@ -26,6 +26,7 @@ from synnefo_tx.ganeti.backends.operations import Backends
 from synnefo_tx.ganeti.jobs.store import JobStore, open_intents
 from synnefo_tx.ganeti.poller import Listing
 from synnefo_tx.ganeti.requests import instance_name, server_id
+from synnefo_tx.journal.record import record
 
 Kind = Literal["stale", "orphan", "state", "flavor"]
 REASON = "synnefo:reconcile-servers"
@@ -204,9 +205,7 @@ class Reconciliation:
     async def fix(self, finding: Finding, listing: Listing) -> bool:
         """Make the server as its cluster has it, or the cluster as we do; False if it changed."""
         if finding.kind == "orphan":
-            rapi = await self._backends.rapi(listing.backend)
-            await rapi.delete_instance(finding.instance, REASON)
-            return True
+            return await self._remove_orphan(finding, listing.backend)
         async with self._database.transaction("server-reconcile") as tx:
             server = await ServerStore(tx).lock(finding.server or 0)
             if server is None or server.deleted or server.state_changed >= listing.begun:
@@ -218,6 +217,24 @@ class Reconciliation:
                 await FlavorStore(tx).get(finding.flavor)
                 await ServerStore(tx).set_task_flavor(server.id, finding.flavor)
             await self._events.change(tx, server, changes, None)
+            await record(
+                tx,
+                "compute:server:reconcile",
+                "server",
+                server.id,
+                owner=server.userid,
+                project=server.project,
+                details=finding.text,
+            )
+        return True
+
+    async def _remove_orphan(self, finding: Finding, backend: int) -> bool:
+        rapi = await self._backends.rapi(backend)
+        async with self._database.transaction("orphan-remove") as tx:
+            # Before it is asked for: what was asked of a cluster can't be taken back.
+            name = finding.instance
+            await record(tx, "compute:server:orphan:remove", "backend", backend, details=name)
+        await rapi.delete_instance(finding.instance, REASON)
         return True
 
     def _changes(self, finding: Finding, server: Server) -> Changes:

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IAgent
 
+from synnefo_tx.authorities import read_authorities
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.faults import BadRequest, Conflict, ServiceUnavailable
 from synnefo_tx.ganeti.backends import rules
@@ -26,7 +27,8 @@ from synnefo_tx.ganeti.rapi import (
     RapiRefused,
     TreqRapi,
 )
-from synnefo_tx.ganeti.tls import canonical_fingerprint, fetch_fingerprint, read_authorities
+from synnefo_tx.ganeti.tls import canonical_fingerprint, fetch_fingerprint
+from synnefo_tx.journal.record import record
 from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.keyring.rotation import SealedColumn
 from synnefo_tx.settings import Ganeti
@@ -199,7 +201,10 @@ class Backends:
         }
         try:
             async with self._database.transaction("backend-add") as tx:
-                return await BackendStore(tx).insert(await self._sealed(tx, values))
+                id = await BackendStore(tx).insert(await self._sealed(tx, values))
+                name = wanted.clustername
+                await record(tx, "ganeti:backend:add", "backend", id, details=name)
+                return id
         except UniqueViolation:
             raise Conflict(f"there is a backend {wanted.clustername} already") from None
 
@@ -216,6 +221,8 @@ class Backends:
         async with self._database.transaction("backend-modify") as tx:
             await BackendStore(tx).get(id)
             await BackendStore(tx).modify(id, await self._sealed(tx, changes))
+            names = ", ".join(sorted(changes))
+            await record(tx, "ganeti:backend:modify", "backend", id, details=names)
             return await BackendStore(tx).get(id)
 
     async def reconfigure(self, id: int, changes: Mapping[str, Any]) -> Backend:

@@ -22,11 +22,12 @@ from twisted.internet.ssl import (
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 
+from synnefo_tx.authorities import read_authorities
 from synnefo_tx.ganeti.broker.address import Address, parse_all
 from synnefo_tx.ganeti.broker.link import AmqpLink, LinkLimits
 from synnefo_tx.ganeti.broker.model import BrokerLost
 from synnefo_tx.ganeti.broker.protocol import AmqpProtocol
-from synnefo_tx.ganeti.tls import VerifiedEndpoint, read_authorities
+from synnefo_tx.ganeti.tls import VerifiedEndpoint
 from synnefo_tx.settings import BrokerSettings
 
 # ganeti-backend reference §6, "Keepalive".

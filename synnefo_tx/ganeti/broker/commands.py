@@ -6,8 +6,6 @@ import argparse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from twisted.internet.threads import deferToThread
-
 from synnefo_tx.cli.command import Command, Options, Terminal
 from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.output import Output
@@ -68,7 +66,7 @@ class QueueInspect(Command):
                 return not options.no_requeue
             out.note(f"{shown.position}: {shown.text}")
             out.note("Remove it? [y/N]")
-            answer: str = await deferToThread(options.terminal.read_line)
+            answer: str = await app.threads.files.run(options.terminal.read_line)
             return answer.strip().lower() not in ("y", "yes")
 
         count = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +11,6 @@ from attrs import evolve, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -23,6 +23,7 @@ from synnefo_tx.ganeti.eventd.progress import BadState, Progress
 from synnefo_tx.ganeti.eventd.watch import QueueWatch
 from synnefo_tx.ganeti.model import Json
 from synnefo_tx.settings import Eventd
+from synnefo_tx.threads import Threads
 from synnefo_tx.timers import Periodic
 
 UNWANTED_MAX = 1000
@@ -43,6 +44,7 @@ class Edges:
     details: Details
     node: str
     reactor: Any
+    threads: Threads
 
 
 class EventSource(Service):
@@ -299,6 +301,4 @@ class EventSource(Service):
                 self._pausing = None
 
     async def _thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await deferToThreadPool(
-            self._reactor, self._reactor.getThreadPool(), function, *arguments
-        )
+        return await self._edges.threads.run(partial(function, *arguments))

@@ -22,6 +22,7 @@ from synnefo_tx.ganeti.broker.topology import Topology, prefix_of
 from synnefo_tx.ganeti.eventd.luxi import LuxiDetails
 from synnefo_tx.ganeti.eventd.source import Edges, EventSource
 from synnefo_tx.settings import Settings, SettingsError
+from synnefo_tx.threads import BoundedThreads
 
 QUERY_SOCKET = "ganeti-query"
 
@@ -39,8 +40,8 @@ class EventdService(Service):
 
     log = Logger()
 
-    def __init__(self, source: EventSource, publisher: Publisher) -> None:
-        self._source, self._publisher = source, publisher
+    def __init__(self, source: EventSource, publisher: Publisher, threads: BoundedThreads) -> None:
+        self._source, self._publisher, self._threads = source, publisher, threads
 
     def startService(self) -> None:
         super().startService()
@@ -52,6 +53,7 @@ class EventdService(Service):
         super().stopService()
         await self._source.stopService()
         await self._publisher.stopService()
+        self._threads.stop()
         self.log.info("stopped")
 
 
@@ -80,6 +82,9 @@ def build(loaded: Settings, reactor: Any) -> EventdService:
     topology = Topology(loaded.broker.exchange, prefix_of(loaded.compute.backend_prefix_id))
     publisher = Publisher(broker, topology, reactor, os.urandom)
     details = LuxiDetails(Path(own.socket_folder) / QUERY_SOCKET, own.query_limit_seconds, reactor)
-    edges = Edges(publisher, details, own.node_name or socket.gethostname(), reactor)
+    limits = loaded.threads
+    threads = BoundedThreads("files", limits.file_threads, limits.file_waiting_max, reactor)
+    node = own.node_name or socket.gethostname()
+    edges = Edges(publisher, details, node, reactor, threads)
     state_file = Path(own.state_file) if own.state_file else loaded.home / "eventd.json"
-    return EventdService(EventSource(own, state_file, edges), publisher)
+    return EventdService(EventSource(own, state_file, edges), publisher, threads)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from synnefo_tx.db.pool import Database, Transaction, UniqueViolation
 from synnefo_tx.db.transaction import BULK_SECONDS
@@ -27,6 +27,7 @@ from synnefo_tx.identity.projects.store import (
 )
 from synnefo_tx.identity.users.rules import is_accepted
 from synnefo_tx.identity.users.store import UserStore
+from synnefo_tx.journal.record import changed_fields, record
 
 NOW = "SELECT synnefo_now()"
 
@@ -79,6 +80,7 @@ class Projects:
                 rules.check_modifiable(project, changes)
                 await self._check_owner(tx, changes)
                 await store.update([project.uuid], changes)
+                await journaled(tx, "identity:project:modify", project, described(changes))
         except UniqueViolation:
             raise name_held(changes.name or "") from None
         return await self.get(project.uuid)
@@ -90,6 +92,8 @@ class Projects:
             store = ProjectStore(tx)
             projects = await store.lock_system(excluded)
             await store.update(projects, changes)
+            details = f"{len(projects)} system projects: {described(changes)}"
+            await record(tx, "identity:project:modify", "project", details=details)
         return len(projects)
 
     async def _check_owner(self, tx: Transaction, changes: ProjectChanges) -> None:
@@ -111,6 +115,7 @@ class Projects:
                 store = ProjectStore(tx)
                 project = await store.lock(project.uuid)
                 state = rules.state_after(project, control)
+                await journaled(tx, f"identity:project:{control}", project)
                 await store.set_state(project.uuid, state)
                 if control == "terminate":
                     await store.hold_name(project.uuid, None)
@@ -120,6 +125,26 @@ class Projects:
         except UniqueViolation:
             raise name_held(project.realname) from None
         return await self.get(project.uuid)
+
+
+async def journaled(tx: Transaction, action: str, project: Project, details: str = "") -> None:
+    """Write in the journal what was done to a project."""
+    await record(
+        tx,
+        action,
+        "project",
+        project.uuid,
+        owner=project.owner,
+        project=project.uuid,
+        details=details,
+    )
+
+
+def described(changes: ProjectChanges) -> str:
+    """The names of what is changed, with limits as they become."""
+    named = changed_fields(evolve(changes, limits=()))
+    limits = [f"{each.resource} {each.per_member} {each.per_project}" for each in changes.limits]
+    return ", ".join([*named, *limits])
 
 
 def name_held(name: str) -> Conflict:

@@ -33,6 +33,7 @@ from synnefo_tx.identity.quota.store import (
     SELECT_UNEXPECTED,
     QuotaStore,
 )
+from synnefo_tx.journal.record import record
 
 FIX_MAX = 500
 SWEEP_MAX = 1000
@@ -187,7 +188,8 @@ class Quota:
                 async with self._database.transaction(
                     "quota-fix", limit_seconds=BULK_SECONDS
                 ) as tx:
-                    await self.fix(tx, found[begin : begin + FIX_MAX])
+                    fixed = await self.fix(tx, found[begin : begin + FIX_MAX])
+                    await record(tx, "identity:quota:fix", "quota", details=f"{fixed} holdings")
         return found
 
 

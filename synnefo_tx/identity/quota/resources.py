@@ -11,6 +11,7 @@ from attrs import frozen
 from synnefo_tx.db.pool import Database
 from synnefo_tx.faults import BadRequest, ItemNotFound
 from synnefo_tx.identity.quota.model import Resource, ResourceChanges
+from synnefo_tx.journal.record import record
 
 SELECT = """
 SELECT r.id, r.name, r.unit, r.description, r.service_type, r.service, r.ui_visible,
@@ -71,3 +72,6 @@ class Resources:
                 await tx.run(INSERT_GENERATION, {"name": name} | limits)
             if not await tx.run(SET_VISIBLE, {"name": name} | visible):
                 raise ItemNotFound(f"There is no resource {name}")
+            asked = limits | visible
+            details = ", ".join(key for key in asked if asked[key] is not None)
+            await record(tx, "identity:resource:modify", "resource", name, details=details)

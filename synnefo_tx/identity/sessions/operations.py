@@ -29,8 +29,11 @@ from synnefo_tx.identity.sessions.store import (
 )
 from synnefo_tx.identity.tokens.logins import Logins
 from synnefo_tx.identity.tokens.model import LoginName
+from synnefo_tx.journal.record import record
 from synnefo_tx.settings import Identity
 
+SESSION_CREATE = "identity:session:create"
+SESSION_END = "identity:session:end"
 USE_NOTED_SECONDS = 60.0
 SWEEP_MAX = 1000
 
@@ -54,7 +57,9 @@ class Sessions:
         async def begin(tx: Transaction, user: str) -> None:
             await self.begin(tx, user, value, visitor)
 
-        await self.logins.verified(LoginName(email=email), password, visitor.address, begin)
+        await self.logins.verified(
+            LoginName(email=email), password, visitor.address, begin, SESSION_CREATE
+        )
         access = await self.examine(value)
         if access is None:
             raise Unauthorized("Wrong user or password")  # disabled at this very moment
@@ -116,13 +121,17 @@ class Sessions:
     async def end(self, id: int, user: str | None = None) -> None:
         """End a session, of ``user`` if that is said; raises ItemNotFound."""
         async with self.database.transaction("session-end") as tx:
-            if not await SessionStore(tx).delete(id, user):
+            owner = await SessionStore(tx).delete(id, user)
+            if owner is None:
                 raise ItemNotFound(f"There is no session {id}")
+            await record(tx, SESSION_END, "session", id, owner=owner)
 
     async def end_all(self, user: str) -> int:
         """End all sessions of a user; how many."""
         async with self.database.transaction("sessions-end") as tx:
-            return await SessionStore(tx).delete_all(user)
+            count = await SessionStore(tx).delete_all(user)
+            await record(tx, SESSION_END, "session", owner=user, details=f"all {count}")
+        return count
 
     async def sweep(self, tx: Transaction) -> int:
         """Delete sessions that have ended; how many."""

@@ -31,6 +31,7 @@ WHERE id = %(id)s AND last_used <= synnefo_now() - %(seconds)s * interval '1 sec
 DELETE_VALUE = "DELETE FROM sessions WHERE sha256 = %(sha256)s"
 DELETE_ONE = """
 DELETE FROM sessions WHERE id = %(id)s AND user_uuid = coalesce(%(user)s::uuid, user_uuid)
+RETURNING user_uuid::text
 """
 DELETE_ALL = "DELETE FROM sessions WHERE user_uuid = %(user)s"
 # The longer times of those who are no staff: what ends before is refused, and goes later.
@@ -73,9 +74,10 @@ class SessionStore:
         """End the session of a value, if there is one."""
         await self._tx.run(DELETE_VALUE, {"sha256": sha256})
 
-    async def delete(self, id: int, user: str | None) -> bool:
-        """End a session, of ``user`` if that is said; False when there is none."""
-        return bool(await self._tx.run(DELETE_ONE, {"id": id, "user": user}))
+    async def delete(self, id: int, user: str | None) -> str | None:
+        """End a session, of ``user`` if that is said; whose it was, None when there is none."""
+        owner: str | None = await self._tx.value(DELETE_ONE, {"id": id, "user": user})
+        return owner
 
     async def delete_all(self, user: str) -> int:
         """End all sessions of a user; how many."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from synnefo_tx.db.pool import Database, Transaction
@@ -24,9 +24,13 @@ from synnefo_tx.identity.tokens.operations import Tokens
 from synnefo_tx.identity.users.model import Credentials
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.identity.users.store import SELECT_CREDENTIALS, UserStore
+from synnefo_tx.journal.acting import acting
+from synnefo_tx.journal.model import DONE
+from synnefo_tx.journal.record import record
 from synnefo_tx.rest.address import counted_as
 
 T = TypeVar("T")
+TOKEN_CREATE = "identity:token:create"  # noqa: S105 (what the journal calls it)
 TOKEN_NAME = "log-in"  # noqa: S105 (what such tokens are called)
 
 
@@ -59,9 +63,10 @@ class Logins:
         password: str,
         remote: str,
         let_in: Callable[[Transaction, str], Awaitable[T]],
+        action: str = TOKEN_CREATE,
     ) -> T:
-        """What ``let_in(tx, user)`` gives to somebody who knows the user's password, at once with
-        the note that they do.
+        """What ``let_in(tx, user)`` gives to who knows the user's password, at once with the note
+        that they do; ``action`` is its name in the journal.
 
         Raises Unauthorized, TooManyRequests after too many failures, RequestEntityTooLarge for an
         endless password, ServiceUnavailable when too many log in at once.
@@ -80,12 +85,14 @@ class Logins:
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
                 await self._note_success(tx, found.uuid, fresh)
+                await _journaled(tx, action, found.uuid, "password")
                 tx.after_commit(
                     partial(self.log.info, "log-in", user=found.uuid, address=attempt.address)
                 )
                 return await let_in(tx, found.uuid)
             if not too_many:
                 await self.failures.note(tx, attempt)
+                await _journaled(tx, action, found.uuid if found else "", "password", "refused")
         if too_many:
             raise self._too_many()
         self.log.info("log-in refused", address=attempt.address)
@@ -99,6 +106,7 @@ class Logins:
             issued = await self.tokens.issue(
                 tx, caller.user, TOKEN_NAME, parent=caller.token_id, project=project
             )
+            await _journaled(tx, TOKEN_CREATE, caller.user, "token")
         return LoggedIn(issued.secret, await self.tokens.examine(issued.secret), not scope.unscoped)
 
     async def _find(self, name: LoginName) -> Credentials | None:
@@ -127,3 +135,20 @@ class Logins:
         return TooManyRequests(
             "Too many failed log-ins: try again later", headers={"Retry-After": str(seconds)}
         )
+
+
+async def _journaled(
+    tx: Transaction, action: str, user: str, method: str, result: str = DONE
+) -> None:
+    """Write a log-in, or one that was refused; what was typed as a name may be a password."""
+    who = evolve(acting.get(), name=user if result == DONE else "")
+    await record(
+        tx,
+        action,
+        "user",
+        user,
+        owner=user,
+        details=method,
+        actor=who,
+        result=result,
+    )

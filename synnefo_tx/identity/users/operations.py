@@ -27,6 +27,9 @@ from synnefo_tx.identity.users.store import (
     no_such_user,
     user_from_row,
 )
+from synnefo_tx.journal.record import changed_fields, record
+from synnefo_tx.mail.model import Recipient
+from synnefo_tx.mail.operations import Mails
 
 
 @frozen
@@ -47,6 +50,7 @@ class Users:
     tokens: Tokens
     entropy: Entropy
     new_id: Callable[[], str]
+    mails: Mails
 
     async def add(
         self,
@@ -84,6 +88,7 @@ class Users:
         try:
             async with self.database.transaction("user-add") as tx:
                 await register(tx, user)
+                await record(tx, "identity:user:create", "user", user.uuid, owner=user.uuid)
         except UniqueViolation:
             raise email_taken(email) from None
         return CreatedUser(user.uuid, made_up)
@@ -152,6 +157,7 @@ class Users:
             await UserStore(tx).delete(uuid)
             if not await projects.delete_system(uuid):
                 raise Conflict("The user has things that are charged")
+            await record(tx, "identity:user:delete", "user", uuid, owner=uuid)
         return user
 
     async def renew_password(self, identifier: str) -> str:
@@ -186,6 +192,14 @@ class Users:
         if hashed is not None or not user.is_active:
             await SessionStore(tx).delete_all(user.uuid)
         token = await self.tokens.renew(tx, user.uuid) if changes.renew_token else None
+        if changes.state == "accept":
+            to = Recipient(user.email, user.realname)
+            await self.mails.queue(tx, to, "welcome", {"name": user.realname})
+        names = [changes.state or "", *changed_fields(evolve(changes, state=None))]
+        details = ", ".join(filter(None, names))
+        await record(
+            tx, "identity:user:modify", "user", user.uuid, owner=user.uuid, details=details
+        )
         return user, token
 
 

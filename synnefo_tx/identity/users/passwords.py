@@ -1,81 +1,27 @@
 """Passwords: what is accepted as one, how they are hashed, where the hashing runs.
 
 Argon2id with RFC 9106's second recommended parameters (64 MiB, three passes). A hash takes a good
-part of a tenth of a second of a processor, so it runs in few threads of its own with a bounded line
-before them: a flood of log-ins cannot keep the reactor's other threads, nor memory, busy.
+part of a tenth of a second of a processor, so it runs in the few threads of that purpose.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 from attrs import frozen
-from twisted.application.service import Service
-from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 
-from synnefo_tx.faults import BadRequest, RequestEntityTooLarge, ServiceUnavailable
+from synnefo_tx.faults import BadRequest, RequestEntityTooLarge
 from synnefo_tx.identity.secret import Entropy
-from synnefo_tx.settings import Identity
+from synnefo_tx.threads import Threads
 
-T = TypeVar("T")
 PASSWORD_MIN_CHARACTERS = 8
 PASSWORD_MAX_BYTES = 1024
 # What attackers try first (ASVS 6.2.4); lower case, of at least eight characters.
 COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").split())
-
-
-class Threads(Protocol):
-    """Runs blocking calls elsewhere; the simulator runs them in place."""
-
-    async def run(self, function: Callable[[], T]) -> T:
-        """The result of ``function``; raises ServiceUnavailable when too many wait."""
-        ...
-
-
-class HashingThreads(Service):
-    """The threads that hash, with a bounded line before them; started on first use."""
-
-    def __init__(self, settings: Identity, reactor: IReactorFromThreads) -> None:
-        self._reactor = reactor
-        self._pool = ThreadPool(0, settings.hashing_threads, "hashing")
-        self._room = settings.hashing_threads + settings.hashing_waiting_max
-        self._stopped = False
-
-    async def run(self, function: Callable[[], T]) -> T:
-        """The result of ``function``; raises ServiceUnavailable when too many wait."""
-        if self._room == 0 or self._stopped:
-            raise ServiceUnavailable("Too many log-ins at once: try again in a moment")
-        if not self._pool.started:
-            self._pool.start()
-        self._room -= 1
-        return await deferToThreadPool(self._reactor, self._pool, self._perform, function)
-
-    def _perform(self, function: Callable[[], T]) -> T:
-        # In the thread: the place is free when the work is done, not when the caller gave up.
-        try:
-            if self._stopped:
-                raise ServiceUnavailable("The service is shutting down")
-            return function()
-        finally:
-            self._reactor.callFromThread(self._release)
-
-    def _release(self) -> None:
-        self._room += 1
-
-    def stopService(self) -> None:
-        """Refuse what waits and end the threads; takes as long as one hash."""
-        super().stopService()
-        self._stopped = True
-        if self._pool.started:
-            self._pool.stop()
 
 
 @frozen

@@ -18,7 +18,7 @@ class ImageTests(CloudCommandTestCase):
     async def test_public(self) -> None:
         """An image with its properties is there for everybody, and servers are built of it."""
         id = await self.register("--property", "OSFAMILY=linux", "--property", "x=a=b,c")
-        image = await self.app.compute.images.show(id, self.user.user)
+        image = await self.app.compute.images.find(id, self.user.user)
         self.assertEqual(dict(image.properties), {"OSFAMILY": "linux", "x": "a=b,c"})
         await self.built(image=id)
         rows = await self.records("image-list", "-o", "id,name,user.uuid,public,properties")
@@ -33,9 +33,9 @@ class ImageTests(CloudCommandTestCase):
         await self.refusal("image-register", "--name", "x", "--location", "y", "--private")
         stranger = await self.make_caller("stranger@example.org")
         id = await self.register("--private", "--owner", "user@example.org", "--size", "7")
-        self.assertEqual((await self.app.compute.images.show(id, self.user.user)).size_bytes, 7)
+        self.assertEqual((await self.app.compute.images.find(id, self.user.user)).size_bytes, 7)
         with self.assertRaises(ItemNotFound):
-            await self.app.compute.images.show(id, stranger.user)
+            await self.app.compute.images.find(id, stranger.user)
         for options, expected in (
             (("--public",), [IMAGE]),
             (("--user", "user@example.org"), [id]),

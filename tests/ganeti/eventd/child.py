@@ -20,6 +20,7 @@ from synnefo_tx.ganeti.eventd.luxi import LuxiDetails
 from synnefo_tx.ganeti.eventd.source import Edges, EventSource
 from synnefo_tx.log import observer
 from synnefo_tx.settings import Eventd
+from synnefo_tx.threads import BoundedThreads
 
 
 class FilePublisher:
@@ -39,12 +40,14 @@ def main(given: str, state_file: str, broker_file: str) -> None:
     globalLogBeginner.beginLoggingTo([observer(sys.stderr, "info")], redirectStandardIO=False)
     socket = Path(settings.socket_folder) / "ganeti-query"
     details = LuxiDetails(socket, settings.query_limit_seconds, reactor)
-    edges = Edges(FilePublisher(broker_file), details, settings.node_name, reactor)
+    threads = BoundedThreads("files", 2, 8, reactor)
+    edges = Edges(FilePublisher(broker_file), details, settings.node_name, reactor, threads)
     source = EventSource(settings, Path(state_file), edges)
     process = MultiService()
     source.setServiceParent(process)
     reactor.callWhenRunning(process.startService)
     reactor.addSystemEventTrigger("before", "shutdown", process.stopService)
+    reactor.addSystemEventTrigger("after", "shutdown", threads.stop)
     reactor.run()
 
 

@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 from synnefo_tx.ganeti.broker.model import BrokerLost, Unroutable
 from synnefo_tx.ganeti.eventd.source import Edges, EventSource
 from synnefo_tx.settings import Eventd
+from synnefo_tx.threads import BoundedThreads
 from tests.ganeti.eventd.samples import CLUSTER, NODE
 from tests.support.processes import until
 
@@ -121,7 +122,9 @@ class SourceTestCase(TestCase):
 
     def source(self, **changes) -> EventSource:
         """A started source."""
-        edges = Edges(self.broker, self.details, NODE, reactor)
+        threads = BoundedThreads("files", 2, 8, reactor)
+        self.addCleanup(threads.stop)
+        edges = Edges(self.broker, self.details, NODE, reactor, threads)
         source = EventSource(self.node.settings(**changes), self.state_file, edges)
         source.startService()
         self.addCleanup(self.stop, source)

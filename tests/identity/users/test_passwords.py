@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import threading
 
 from argon2.profiles import CHEAPEST
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-from synnefo_tx.faults import BadRequest, RequestEntityTooLarge, ServiceUnavailable
-from synnefo_tx.identity.users.passwords import HashingThreads, Passwords, check_password
-from synnefo_tx.settings import Identity
+from synnefo_tx.faults import BadRequest, RequestEntityTooLarge
+from synnefo_tx.identity.users.passwords import Passwords, check_password
 from tests.support.accounts import InPlace
 from tests.support.serial import finish
 
@@ -76,61 +72,3 @@ class PasswordsTests(SynchronousTestCase):
         """A password over the limit is refused without being hashed."""
         with self.assertRaises(RequestEntityTooLarge):
             self.verify(None, "x" * 1025)
-
-
-class HashingThreadsTests(TestCase):
-    def start(self, threads: int, waiting: int) -> HashingThreads:
-        hashing = HashingThreads(
-            Identity(hashing_threads=threads, hashing_waiting_max=waiting), reactor
-        )
-        hashing.startService()
-        self.addCleanup(hashing.stopService)
-        return hashing
-
-    async def test_elsewhere(self) -> None:
-        """Work runs in another thread, and what it raises is raised."""
-        hashing = self.start(1, 1)
-        self.assertNotEqual(await hashing.run(threading.get_ident), threading.get_ident())
-        with self.assertRaises(ZeroDivisionError):
-            await hashing.run(lambda: 1 / 0)
-
-    async def test_bound(self) -> None:
-        """One runs, two wait, the next is a 503; when they are done there is room again."""
-        hashing = self.start(1, 2)
-        gate = threading.Event()
-        self.addCleanup(gate.set)
-        works = [Deferred.fromCoroutine(hashing.run(gate.wait)) for _ in range(3)]
-        with self.assertRaises(ServiceUnavailable):
-            await hashing.run(gate.wait)
-        gate.set()
-        for work in works:
-            self.assertTrue(await work)
-        self.assertTrue(await hashing.run(gate.wait))
-
-    async def test_cancelled(self) -> None:
-        """A caller that gives up frees the place only when the thread is done."""
-        hashing = self.start(1, 0)
-        gate = threading.Event()
-        self.addCleanup(gate.set)
-        work = Deferred.fromCoroutine(hashing.run(gate.wait))
-        work.addErrback(lambda failure: None)
-        work.cancel()
-        with self.assertRaises(ServiceUnavailable):
-            await hashing.run(gate.wait)
-
-    async def test_stop(self) -> None:
-        """Stopping refuses what waits and leaves no thread."""
-        hashing = self.start(1, 5)
-        gate = threading.Event()
-        started = threading.Event()
-        first = Deferred.fromCoroutine(hashing.run(lambda: started.set() or gate.wait()))
-        second = Deferred.fromCoroutine(hashing.run(gate.wait))
-        started.wait(10)
-        threading.Timer(0.05, gate.set).start()
-        hashing.stopService()
-        self.assertTrue(await first)
-        with self.assertRaises(ServiceUnavailable):
-            await second
-        with self.assertRaises(ServiceUnavailable):
-            await hashing.run(gate.wait)
-        self.assertEqual([t.name for t in threading.enumerate() if "hashing" in t.name], [])

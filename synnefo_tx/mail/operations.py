@@ -1,0 +1,118 @@
+"""Mails: queued in the transaction that has a reason, delivered by an elected timer.
+
+A mail is delivered at least once: one whose carrier took it and whose settling was lost goes again,
+with the same Message-ID. A mail that is refused for good, or that no attempt brought away, is given
+up; an operator sees it and may have it tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+
+from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.faults import ItemNotFound
+from synnefo_tx.journal.record import record
+from synnefo_tx.mail.model import Carrier, Counts, Mail, NotSent, Recipient, Refused
+from synnefo_tx.mail.rules import message_of, pause_seconds
+from synnefo_tx.mail.store import OutboxStore, counts, list_mails
+from synnefo_tx.mail.templates import Templates
+from synnefo_tx.settings import MailSettings
+
+AT_ONCE = 4
+ROUNDS_MAX = 50
+LEASE_SECONDS = 600.0
+ERROR_MAX = 500
+SWEEP_MAX = 1000
+LIST_MAX = 10_000
+
+
+class Mails:
+    """The outbox."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        database: Database,
+        settings: MailSettings,
+        templates: Templates,
+        carrier: Carrier,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._templates = templates
+        self._carrier = carrier
+        self._entropy = entropy
+
+    async def queue(
+        self, tx: Transaction, to: Recipient, template: str, values: Mapping[str, Any]
+    ) -> int:
+        """Write a mail that goes out if ``tx`` holds; its id."""
+        language = to.language or self._settings.language
+        content = self._templates.content(template, language, values)
+        return await OutboxStore(tx).insert(template, to, content)
+
+    async def deliver(self) -> int:
+        """Carry away what is due; how many were taken."""
+        taken = 0
+        for _ in range(ROUNDS_MAX):
+            async with self._database.transaction("mail-claim") as tx:
+                mails = await OutboxStore(tx).claim(AT_ONCE, LEASE_SECONDS)
+            if not mails:
+                break
+            works = [Deferred.fromCoroutine(self._send(each)) for each in mails]
+            taken += sum(await gatherResults(works, consumeErrors=True))
+        return taken
+
+    async def _send(self, mail: Mail) -> bool:
+        try:
+            message = message_of(mail, self._settings.service_name, self._settings.sender_address)
+            await self._carrier.carry(mail.recipient, message)
+        except (Refused, ValueError) as error:
+            await self._end(mail, "failed", str(error))
+        except NotSent as error:
+            await self._put_off(mail, str(error))
+        else:
+            await self._end(mail, "sent", "")
+            return True
+        return False
+
+    async def _put_off(self, mail: Mail, error: str) -> None:
+        if mail.attempts >= self._settings.attempts_max:
+            await self._end(mail, "failed", error)
+            return
+        chance = self._entropy(1)[0] / 255
+        pause = pause_seconds(mail.attempts, chance)
+        async with self._database.transaction("mail-put-off") as tx:
+            await OutboxStore(tx).put_off(mail, pause, error[:ERROR_MAX])
+        self.log.info("mail {id} goes again in {seconds} s", id=mail.id, seconds=round(pause))
+
+    async def _end(self, mail: Mail, state: str, error: str) -> None:
+        async with self._database.transaction("mail-end") as tx:
+            await OutboxStore(tx).end(mail, state, error[:ERROR_MAX])
+        if state == "failed":
+            self.log.error("mail {id} is given up: {error}", id=mail.id, error=error[:ERROR_MAX])
+
+    async def listing(self, limit: int = LIST_MAX) -> Sequence[Mail]:
+        """The newest mails, the newest first."""
+        return await list_mails(self._database, limit)
+
+    async def counts(self) -> Counts:
+        """What is in the outbox."""
+        return await counts(self._database)
+
+    async def retry(self, id: int) -> None:
+        """Try a mail again that was given up; raises ItemNotFound."""
+        async with self._database.transaction("mail-retry") as tx:
+            if await OutboxStore(tx).again(id) is None:
+                raise ItemNotFound(f"There is no mail {id} that was given up")
+            await record(tx, "mail:mail:retry", "mail", id)
+
+    async def sweep(self, tx: Transaction) -> int:
+        """Delete mails that ended long ago; how many."""
+        return await OutboxStore(tx).sweep(self._settings.kept_days, SWEEP_MAX)
