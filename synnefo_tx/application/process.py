@@ -73,9 +73,9 @@ def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges
     doors = build_doors(settings, database, keyring, edges, metrics, known)
     site = doors.site
     mount_operation(site, metrics, operation, edges.clock)
+    mount_changes(site, changes)
     journal = build_journal(settings, database)
     mount_journal(site, journal)
-    mount_changes(site, changes)
     mount_identity(site, settings, identity)
     mount_compute(site, settings, compute, console.consoles)
     return Application(

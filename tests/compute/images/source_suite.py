@@ -98,10 +98,10 @@ class ImageSourceSuite:
         self.assertEqual(await self.names(ANN, updated + timedelta(seconds=1)), [])
 
     async def test_horizon(self) -> None:
-        """Who asks again since the horizon of a listing misses nothing that came after it."""
-        before = await self.source.horizon()
+        """Who asks again with the horizon of before a change is told of the change."""
+        horizon = await self.source.horizon()
         await self.register("image", ANN, public=True, properties={})
-        self.assertEqual(await self.names(ANN, before), ["image"])
+        self.assertEqual(await self.names(ANN, horizon), ["image"])
 
     async def test_signed(self) -> None:
         """A URL for an image's bytes lasts as long as it is asked to, another image's is another;
