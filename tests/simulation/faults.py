@@ -15,6 +15,8 @@ from tests.simulation.invariants import Broken
 from tests.simulation.scenario import User, base, server_at_rest, settle
 from tests.simulation.world import Saved, World
 
+DECIDING = frozenset({"commit", "request", "reply"})
+"""Gates at which each fault leaves something else behind."""
 RESTART_SECONDS = 1.0
 LOOK_SECONDS = 3.0
 
@@ -198,16 +200,17 @@ def points(case: UseCase, seed: str, stride: int, *, messages: bool = False) -> 
     """All faults at all gates of a case.
 
     Whatever ends a transaction before its commit leaves the same behind; with a ``stride`` above 1
-    only every so manieth statement within a transaction is taken, and one fault for it. With
+    only every so manieth statement within a transaction is taken, and one fault in turn at each
+    gate but the deciding ones. With
     ``messages`` the faults are those at the gates that messages pass.
     """
     kinds = run(case, seed, None, messages=messages).gates
     for number, kind in enumerate(kinds, start=1):
         faults = POSSIBLE["sql" if kind == "statement" else kind]
-        if stride > 1 and kind == "statement":
-            faults = faults[number % 3 :][:1] if number % stride == 0 else ()
-        if stride > 1 and kind in ("begin", "rollback"):
-            faults = faults[:2]
+        if stride > 1 and kind not in DECIDING:
+            faults = (faults[number % len(faults)],)
+        if stride > 1 and kind == "statement" and number % stride:
+            faults = ()
         if messages and kind not in MESSAGE:
             faults = ()  # the other gates have their turn in the world without messages
         for fault in faults:

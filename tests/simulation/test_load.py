@@ -10,8 +10,8 @@ from tests.simulation import load
 from tests.simulation.campaign import each
 from tests.simulation.faults import USE_CASES, points, run
 
-SAFETY_SEEDS = 8
-LIVENESS_SEEDS = 12
+SAFETY_SEEDS = 6
+LIVENESS_SEEDS = 8
 FOLLOWED_SEEDS = 5
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg2
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from synnefo_tx.db.connect import connector
@@ -24,6 +25,7 @@ from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.settings import DatabaseSettings
 
 TEMPLATE = "template_synnefo"
+CLOSE_LOOKS, CLOSE_LOOK_SECONDS = 200, 0.01
 _names = itertools.count()
 
 
@@ -113,7 +115,10 @@ class DatabaseTestCase(TestCase):
         self.addCleanup(server.drop, self.url)
         self.addCleanup(self._close)
 
-    def _close(self):
-        from twisted.internet.defer import Deferred
-
-        return Deferred.fromCoroutine(self.database.close())
+    async def _close(self) -> None:
+        """Close the pool, and wait for what still runs on it: it would outlive the test."""
+        await self.database.close()
+        for _ in range(CLOSE_LOOKS):
+            if not self.database.open_count:
+                return
+            await deferLater(reactor, CLOSE_LOOK_SECONDS)
