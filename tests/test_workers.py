@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +16,22 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.usage import UsageError
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 
 from synnefo_tx.cli.context import opened
-from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.tap import Options
-from tests.support.database import TestServer
 from tests.support.event_client import Events, follow
 from tests.support.http import request
-from tests.support.identity import make_project, make_user
-from tests.support.keptalive import KeptConnection
+from tests.support.identity import make_user
 from tests.support.processes import (
     BIN,
-    CloudProcess,
-    numbered_processes_of,
     processes_of,
     until,
 )
+from tests.support.workers import WorkersTestCase
 
 reactor: Any = _reactor
-END_LIMIT_SECONDS = 30.0
-PASSWORD = "correct horse"
 SEQUENCER = """
 SELECT split_part(holder, ':', 2)::int FROM elections WHERE name = 'sequencer'
 """
@@ -64,66 +56,6 @@ class OptionTests(SynchronousTestCase):
         )  # fmt: skip
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("--workers", done.stdout + done.stderr)
-
-
-class WorkersTestCase(TestCase):
-    """A service of several processes on a home of its own."""
-
-    timeout = 240
-    workers = 2
-    changes: dict[str, str] = {}
-
-    async def setUp(self) -> None:
-        # PostgreSQL's socket needs a short path.
-        self.folder = Path(tempfile.mkdtemp(prefix="synnefo-workers-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.cloud = CloudProcess(
-            self.folder / "home", self.changes, "--workers", str(self.workers)
-        )
-        self.addCleanup(self.cloud.end)
-
-    def numbers(self, text: str) -> list[int]:
-        """The numbers of this test's processes whose command line has ``text``."""
-        found = numbered_processes_of(self.folder)
-        return sorted(pid for pid, command in found.items() if text in command)
-
-    async def gone(self, seconds: float = END_LIMIT_SECONDS) -> None:
-        """Wait until no process of this test is left."""
-
-        async def none_left() -> bool:
-            return not processes_of(self.folder)
-
-        await until(none_left, seconds, f"all end, but {processes_of(self.folder)}")
-
-    async def get(self, path: str, token: str | None = None):
-        return await request(self.cloud.url, "GET", path, token=token)
-
-    async def healthy(self) -> bool:
-        return (await self.get("/health")).status == 200
-
-    async def readings(self, name: str) -> dict[str, float]:
-        """Samples of a metric by their labels."""
-        text = (await self.get("/metrics")).body.decode()
-        samples = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(name)]
-        return {key.removeprefix(name): float(value) for key, value in samples}
-
-    def accepted_by_each(self, workers: list[int]) -> list[KeptConnection]:
-        """One connection to each worker: who has one already is stopped while others accept."""
-        port = self.cloud.settings.http.port
-        found: dict[int, KeptConnection] = {}
-        try:
-            while len(found) < len(workers):
-                connection = KeptConnection(port)
-                connection.ask("/health")
-                pid = connection.pid_among(workers)
-                assert pid is not None and pid not in found
-                found[pid] = connection
-                self.addCleanup(connection.close)
-                os.kill(pid, signal.SIGSTOP)
-        finally:
-            for pid in found:
-                os.kill(pid, signal.SIGCONT)
-        return [found[pid] for pid in workers]
 
 
 class LifeTests(WorkersTestCase):
@@ -316,186 +248,3 @@ class LifeTests(WorkersTestCase):
         )
         self.assertNotEqual(code, 0)
         return [line for line in err.decode().splitlines() if line.startswith("synnefo: ")]
-
-
-class RevocationTests(WorkersTestCase):
-    """Every process refuses within a second what was taken back by another."""
-
-    workers = 4
-    LIMIT_SECONDS = 1.0
-
-    async def setUp(self) -> None:
-        await super().setUp()
-        await self.cloud.start_ready()
-        self.connections = self.accepted_by_each(self.numbers("--name api-"))
-
-    async def statuses(self, token: str) -> list[int]:
-        return [each.ask("/account/v1.0/quotas", token)[0] for each in self.connections]
-
-    async def refused_soon(self, token: str) -> None:
-        """All four refuse, at once or within a second."""
-        begun = reactor.seconds()
-
-        async def refused() -> bool:
-            return await self.statuses(token) == [401] * 4
-
-        await until(refused, 10, "all refuse")
-        self.assertLess(reactor.seconds() - begun, self.LIMIT_SECONDS)
-
-    async def sign_up(self, email: str) -> tuple[str, str]:
-        """A user and a token, which all four accept."""
-        async with opened(self.cloud.settings, reactor, needs_schema=True) as app:
-            user = await make_user(app.database, email)
-            async with app.database.transaction("token") as tx:
-                token = (await app.identity.tokens.issue(tx, user, "test")).secret
-        self.assertEqual(await self.statuses(token), [200] * 4)
-        return user, token
-
-    async def test_acts(self) -> None:
-        """A disabled user, all tokens ended and one revoked are refused by all four (SEC19), and so
-        are ended sessions."""
-        user, token = await self.sign_up("disabled@example.org")
-        await self.cloud.manage("user-modify", user, "--set-inactive")
-        await self.refused_soon(token)
-        await self.cloud.manage("user-modify", user, "--set-active")
-        user, token = await self.sign_up("renewed@example.org")
-        await self.cloud.manage("user-modify", user, "--renew-token")
-        await self.refused_soon(token)
-        user, token = await self.sign_up("revoked@example.org")
-        async with opened(self.cloud.settings, reactor, needs_schema=True) as app:
-            id = (await app.identity.tokens.examine(token)).caller.token_id
-            async with app.database.transaction("revoke") as tx:
-                self.assertTrue(await app.identity.tokens.revoke(tx, user, id))
-        await self.refused_soon(token)
-        await self.sessions_end()
-
-    async def sessions_end(self) -> None:
-        """A session that one worker began is known to all when that one is killed, and one that is
-        ended at another, or with its user, is refused by all that live."""
-        async with opened(self.cloud.settings, reactor, needs_schema=True) as app:
-            user = await app.identity.users.add(
-                "in@example.org", "I", "N", password=PASSWORD, accepted=True
-            )
-        first, other = await self.signed_in(0), await self.signed_in(1)
-        os.kill(self.numbers("--name api-")[0], signal.SIGKILL)
-        self.connections.pop(0).close()
-        self.assertEqual(self.by_cookie(first), [200] * 3)
-        status, _, _ = self.connections[0].send(
-            "DELETE", "/ui/session", {"Cookie": first, "X-Synnefo-UI": "1"}
-        )
-        self.assertEqual(status, 204)
-        await self.cookie_refused_soon(first)
-        self.assertEqual(self.by_cookie(other), [200] * 3)
-        await self.cloud.manage("user-modify", user.uuid, "--set-inactive")
-        await self.cookie_refused_soon(other)
-
-    async def signed_in(self, worker: int) -> str:
-        """The cookie of a session that a worker began, which all accept."""
-        body = {"email": "in@example.org", "password": PASSWORD}
-        status, document, cookie = self.connections[worker].send("POST", "/ui/session", {}, body)
-        self.assertEqual((status, cookie is None), (201, False), document)
-        assert cookie is not None
-        self.assertEqual(self.by_cookie(cookie), [200] * len(self.connections))
-        return cookie
-
-    def by_cookie(self, cookie: str) -> list[int]:
-        headers = {"Cookie": cookie}
-        return [each.send("GET", "/account/v1.0/quotas", headers)[0] for each in self.connections]
-
-    async def cookie_refused_soon(self, cookie: str) -> None:
-        """All that live refuse, at once or within a second."""
-        begun = reactor.seconds()
-
-        async def refused() -> bool:
-            return set(self.by_cookie(cookie)) == {401}
-
-        await until(refused, 10, "all refuse")
-        self.assertLess(reactor.seconds() - begun, self.LIMIT_SECONDS)
-
-    async def test_membership(self) -> None:
-        """A member who is removed from a project sees it nowhere any more."""
-        user, token = await self.sign_up("member@example.org")
-        async with opened(self.cloud.settings, reactor, needs_schema=True) as app:
-            owner = await make_user(app.database, "owner@example.org")
-            limits = {"cyclades.vm": (2, 2)}
-            project = await make_project(app.database, owner, [user], limits)
-            self.assertEqual(self.seen(project, token), [True] * 4)
-            async with app.database.transaction("remove") as tx:
-                await ProjectStore(tx).set_member(project, user, "removed")
-        begun = reactor.seconds()
-        self.assertEqual(self.seen(project, token), [False] * 4)
-        self.assertLess(reactor.seconds() - begun, self.LIMIT_SECONDS)
-
-    def seen(self, project: str, token: str) -> list[bool]:
-        answers = [each.ask("/account/v1.0/quotas", token)[1] for each in self.connections]
-        return [project in answer for answer in answers]
-
-
-class RoleTests(TestCase):
-    """Roles as processes of their own, on one database that is not theirs."""
-
-    timeout = 240
-
-    async def setUp(self) -> None:
-        server = TestServer.get()
-        await server.template()
-        self.url = server.clone()
-        self.addCleanup(server.drop, self.url)
-        self.folder = Path(tempfile.mkdtemp(prefix="synnefo-roles-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-
-    async def start(self, name: str, *roles: str) -> CloudProcess:
-        changes = {"DATABASE__URL": self.url, "DATABASE__LEADER_SILENCE_SECONDS": "2"}
-        options = [word for role in roles for word in ("--role", role)]
-        cloud = CloudProcess(self.folder / name, changes, *options)
-        self.addCleanup(cloud.end)
-        await cloud.start_ready()
-        return cloud
-
-    async def holder(self, cloud: CloudProcess) -> tuple[str, int]:
-        """Who leads the timers, and the epoch."""
-        async with opened(cloud.settings, reactor, needs_schema=True) as app:
-            rows = await app.database.read(
-                "SELECT holder, epoch FROM elections WHERE name = 'timers'"
-            )
-        return rows[0] if rows else ("", 0)
-
-    def pid_of(self, cloud: CloudProcess) -> int:
-        assert cloud.child is not None
-        return int(cloud.child.process.pid)
-
-    async def led_by(self, cloud: CloudProcess) -> int:
-        """Wait until this process leads the timers; the epoch."""
-
-        async def led() -> int:
-            holder, epoch = await self.holder(cloud)
-            return epoch if holder.endswith(f":{self.pid_of(cloud)}") else 0
-
-        return await until(led, 30, "it leads")
-
-    async def test_split(self) -> None:
-        """API and timers run apart; a second process for timers leads when the first is paused,
-        and the first does not when it wakes."""
-        api = await self.start("api", "api")
-        first = await self.start("first", "timers")
-        epoch = await self.led_by(first)
-        second = await self.start("second", "timers")
-        answer = await request(api.url, "GET", "/health")
-        self.assertEqual(answer.status, 200)
-        os.kill(self.pid_of(first), signal.SIGSTOP)
-        try:
-            self.assertEqual(await self.led_by(second), epoch + 1)
-        finally:
-            os.kill(self.pid_of(first), signal.SIGCONT)
-        log = first.home / "log" / "synnefo.log"
-
-        async def stepped_down() -> bool:
-            return "leads timers no more" in log.read_text()
-
-        await until(stepped_down, 20, "the first knows")
-        await deferLater(reactor, 3)
-        self.assertEqual((await self.holder(second))[1], epoch + 1)
-        await second.end()
-        self.assertEqual(await self.led_by(first), epoch + 2)
-        text = (await request(api.url, "GET", "/metrics")).body.decode()
-        self.assertIn(f'synnefo_leader_epoch{{election="timers"}} {float(epoch + 2)}', text)

@@ -16,12 +16,15 @@ from twisted.web.server import Site
 
 IDLE_SECONDS = 75
 LENGTH_LINE_MAX = 100
+FIRST_REQUEST_SECONDS = 1.0
+"""What a connection that was just accepted has for its first request when the process stops."""
 
 
 class _Channel(HTTPChannel):
     """A connection that its factory knows of."""
 
     factory: ApiFactory
+    asked = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -32,6 +35,7 @@ class _Channel(HTTPChannel):
         self.factory.forget(self)
 
     def headerReceived(self, line: bytes) -> bool:
+        self.asked = True
         if len(line) > LENGTH_LINE_MAX and line.lower().startswith(b"content-length"):
             # Twisted would make a number of it, which Python refuses beyond 4300 digits.
             self._respondToBadRequestAndDisconnect()
@@ -74,18 +78,20 @@ class ApiFactory(Site):
     async def drain(self, clock: IReactorTime, limit_seconds: float) -> None:
         """Close what is idle, answer what was asked, then close; cut what is left at the limit.
 
-        To be called when nothing listens any more.
+        A connection without a request yet may have one on its way: who connected before nothing
+        listened any more was promised an answer. To be called when nothing listens any more.
         """
         self.draining = True
         self.on_drain()
         for channel in list(self.channels):
             if channel.requests:
                 channel.persistent = False
-            else:
+            elif channel.asked:
                 channel.loseConnection()
         if not self.channels:
             return
         self._drained = Deferred(lambda d: None)
+        closing = clock.callLater(FIRST_REQUEST_SECONDS, self._close_idle)
         try:
             await self._drained.addTimeout(limit_seconds, clock)
         except TimeoutError:
@@ -93,6 +99,14 @@ class ApiFactory(Site):
             for channel in list(self.channels):
                 transport: Any = channel.transport
                 transport.abortConnection()
+        finally:
+            if closing.active():
+                closing.cancel()
+
+    def _close_idle(self) -> None:
+        for channel in list(self.channels):
+            if not channel.requests:
+                channel.loseConnection()
 
 
 def adopt(reactor: Any, descriptor: int, factory: Any) -> IListeningPort:
