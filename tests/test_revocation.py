@@ -18,6 +18,7 @@ from tests.support.workers import WorkersTestCase
 
 reactor: Any = _reactor
 PASSWORD = "correct horse"
+FAILURES_MAX = 5
 
 
 class RevocationTests(WorkersTestCase):
@@ -69,19 +70,29 @@ class RevocationTests(WorkersTestCase):
             async with app.database.transaction("revoke") as tx:
                 self.assertTrue(await app.identity.tokens.revoke(tx, user, id))
         await self.refused_soon(token)
-        await self.sessions_end()
+        await self.one_is_killed()
 
-    async def sessions_end(self) -> None:
-        """A session that one worker began is known to all when that one is killed, and one that is
-        ended at another, or with its user, is refused by all that live."""
+    async def one_is_killed(self) -> None:
+        """What one worker knew is known to all when that one is killed: sessions, replies to
+        requests with a key, failed log-ins. A session that is ended at another worker, or with its
+        user, is refused by all that live."""
         async with opened(self.cloud.settings, reactor, needs_schema=True) as app:
             user = await app.identity.users.add(
                 "in@example.org", "I", "N", password=PASSWORD, accepted=True
             )
+            await app.identity.users.add(
+                "locked@example.org", "L", "O", password=PASSWORD, accepted=True
+            )
         first, other = await self.signed_in(0), await self.signed_in(1)
+        _, token = await self.sign_up("repeats@example.org")
+        made = self.make_network(token)
+        refused = [self.sign_in("locked@example.org", "wrong") for _ in range(FAILURES_MAX)]
         os.kill(self.numbers("--name api-")[0], signal.SIGKILL)
         self.connections.pop(0).close()
         self.assertEqual(self.by_cookie(first), [200] * 3)
+        self.assertEqual(self.make_network(token), made)
+        self.assertEqual(refused, [401] * FAILURES_MAX)
+        self.assertEqual(self.sign_in("locked@example.org", PASSWORD), 429)
         status, _, _ = self.connections[0].send(
             "DELETE", "/ui/session", {"Cookie": first, "X-Synnefo-UI": "1"}
         )
@@ -90,6 +101,21 @@ class RevocationTests(WorkersTestCase):
         self.assertEqual(self.by_cookie(other), [200] * 3)
         await self.cloud.manage("user-modify", user.uuid, "--set-inactive")
         await self.cookie_refused_soon(other)
+
+    def make_network(self, token: str) -> dict[str, Any]:
+        """The reply of the first worker to a request with a key, always the same one."""
+        headers = {"X-Auth-Token": token, "Idempotency-Key": "the network"}
+        body = {"network": {"name": "n", "type": "MAC_FILTERED"}}
+        status, document, _ = self.connections[0].send(
+            "POST", "/network/v2.0/networks", headers, body
+        )
+        self.assertEqual(status, 201, document)
+        return document
+
+    def sign_in(self, email: str, password: str) -> int:
+        """The status of a sign-in at the first worker."""
+        body = {"email": email, "password": password}
+        return self.connections[0].send("POST", "/ui/session", {}, body)[0]
 
     async def signed_in(self, worker: int) -> str:
         """The cookie of a session that a worker began, which all accept."""
