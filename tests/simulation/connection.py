@@ -113,6 +113,11 @@ class Postgres:
             self._prepared.add(name)
         return self.run(f"EXECUTE {name}").rows
 
+    def beside(self, *tables: str) -> Any:
+        """A second connection, which will write to these tables; to be closed with the world."""
+        self._written |= {*tables, OUTBOX}
+        return psycopg2.connect(self.raw.dsn)
+
     def rollback(self) -> None:
         """End whatever transaction is open."""
         self.run("ROLLBACK")

@@ -20,6 +20,8 @@ from tests.simulation.gates import POSSIBLE, Fault, Gate
 from tests.simulation.invariants import Broken
 from tests.simulation.scenario import User, base, settle
 from tests.simulation.world import World
+from tests.simulation.writers import COUNT as LATE_WRITERS
+from tests.simulation.writers import LateWriter
 
 CONTROLLERS = {"liveness": 2, "safety": 3}
 CLUSTERS = 2
@@ -77,6 +79,7 @@ class Load:
         self._keys = world.chance_of("keys")
         self._doubtful: set[str] = set()
         self.followers: list[followers.Client] = []
+        self.writers: list[LateWriter] = []
 
     def begin(self) -> None:
         """Start the controllers and plan the requests."""
@@ -84,6 +87,7 @@ class Load:
             self._world.start(number)
         if self._world.follows:
             self.followers = followers.begin(self._world)
+            self.writers = [LateWriter(self._world, number) for number in range(LATE_WRITERS)]
         faults = self._world.chance_of("faults")
         self._world.choose = lambda gate: self._fault(gate, faults)
         at = 0.0
@@ -204,6 +208,8 @@ class Load:
     def heal(self) -> None:
         """No more faults; then all that is under way comes to its end."""
         world = self._world
+        for writer in self.writers:
+            writer.end()
         world.heal()
         for number in range(self._controllers):
             if number not in world.controllers:
@@ -232,6 +238,8 @@ class Load:
 
 def _check_followers(world: World, load: Load) -> None:
     """INV11: who polls and who follows know what lists show, soon after all has come to rest."""
+    if load.writers and not sum(each.commits for each in load.writers):
+        raise Broken("nobody committed late")
     world.wait(FOLLOWERS_SECONDS)
     found = followers.differences(world, load.followers) if load.followers else []
     if found:
@@ -248,9 +256,9 @@ def run(
     world = World(seed, base(CLUSTERS), messages=True, follows=follows, settings=SETTINGS)
     world.keeps_lines = keeps_lines
     world.facts |= {"asked": [], "repeats": 0}
+    load = Load(world, mode)
     try:
         world.after_commit = lambda: invariants.after_commit(world)
-        load = Load(world, mode)
         load.begin()
         if mode == "liveness":
             load.heal()
@@ -267,5 +275,7 @@ def run(
             error.add_note("\n".join(world.lines))
         raise
     finally:
+        for writer in load.writers:
+            writer.close()
         world.end()
     return Run(world.digest, (), tuple(world.lines))
