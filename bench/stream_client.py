@@ -1,9 +1,11 @@
 """Reads many streams at once and times what comes: ``python -m bench.stream_client``.
 
-The first line of standard input is JSON: host, port, and what to send on each connection. When each
-has answered, ``ready`` is written. Then each line is a count of events to wait for, answered by a
-line of JSON: seconds of the monotonic clock when the last came, delays, bytes per event. An event
-names the moment of its change: ``"name": "t<nanoseconds>"``.
+The first line of standard input is JSON: host, port, and what to send on each connection. When
+each has answered, ``ready`` is written. Then each line is a count of events to wait for and how
+many of the connections to look at (1: all, 20: one in twenty; the others are read and no more, or
+the client would be what is measured), answered by a line of JSON: seconds of the monotonic clock
+when the last came, delays, bytes per event. An event names the moment of its change:
+``"name": "t<nanoseconds>"``.
 """
 
 import json
@@ -23,6 +25,8 @@ class Reader:
     def __init__(self, host, port, sent):
         self.selector = selectors.EpollSelector()
         self.rest = {}
+        self.places = {}
+        self.scratch = bytearray(RECEIVE_BYTES)
         for each in sent:
             connection = socket.create_connection((host, port))
             connection.sendall(each.encode())
@@ -35,10 +39,11 @@ class Reader:
                 answer += more
             connection.setblocking(False)
             self.rest[connection] = b""
+            self.places[connection] = len(self.places)
             self.selector.register(connection, selectors.EVENT_READ)
 
-    def read(self, count):
-        """Time events until there were so many."""
+    def read(self, count, one_in):
+        """Time events until there were so many on the connections that are looked at."""
         delays, size = [], 0
         while len(delays) < count:
             ready = self.selector.select(60)
@@ -46,6 +51,9 @@ class Reader:
                 raise TimeoutError(f"{len(delays)} of {count} events came")
             for key, _ in ready:
                 connection = key.fileobj
+                if self.places[connection] % one_in:
+                    connection.recv_into(self.scratch)
+                    continue
                 received = connection.recv(RECEIVE_BYTES)
                 if not received:
                     raise EOFError(f"closed after {len(delays)} events: {self.rest[connection]!r}")
@@ -70,7 +78,7 @@ def main():
     reader = Reader(wanted["host"], wanted["port"], wanted["sent"])
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(reader.read(int(line))), flush=True)
+        print(json.dumps(reader.read(*map(int, line.split()))), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ A number is given when the change can be seen, so that whoever read up to a numb
 nothing before it; the order of commits is not the order in which transactions took anything. The
 processes that write say so after their commits, at most so often; if that is lost, the sequencer
 looks by itself. While nobody follows the stream anywhere nobody says anything, and numbers are
-given once a second: who writes should not pay for what nobody waits for.
+given every five seconds, or when somebody begins to follow: who writes should not pay for what
+nobody waits for.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ELECTION = "sequencer"
 NUMBERING = "changes-number"
 PAUSE_SECONDS = 0.01
 LOOK_SECONDS = 1.0
+UNWANTED_LOOK_SECONDS = 5.0
 MINOR_SECONDS = 0.5
 """Minor changes are numbered at most so often, and then those of one thing are one."""
 TELL_SECONDS = 0.02
@@ -145,11 +147,15 @@ class Sequencer(Service):
             await deferLater(self._clock, PAUSE_SECONDS)
             await self._bell.wait(limit)
 
+    @property
+    def _look_seconds(self) -> float:
+        return LOOK_SECONDS if self._demand.is_there else UNWANTED_LOOK_SECONDS
+
     async def _number(self) -> float:
         """Number what there is; the seconds until the next look."""
         is_due = self._clock.seconds() - self._minor_at >= MINOR_SECONDS
         now, later = await pending(self._database)
-        rest = MINOR_SECONDS if later and not is_due else LOOK_SECONDS
+        rest = MINOR_SECONDS if later and not is_due else self._look_seconds
         if not now and not (later and is_due):
             return rest
         if later and is_due:
