@@ -8,50 +8,58 @@ from __future__ import annotations
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg2
-from attrs import define
+from attrs import frozen
 from twisted.internet.threads import deferToThread
 
 from bench.client import request_bytes
 from bench.cloud import BenchCloud
 from bench.measure import Cost, Measurement
 from bench.processor import seconds_of
-from bench.scale import SERVERS_SQL, USERS_SQL
-from synnefo_tx.changes.sequencer import TELL_SECONDS
-from synnefo_tx.changes.store import TELL_WRITTEN
-from synnefo_tx.db.embedded import Server
+from bench.stream_writer import USERS, Writer
 from tests.support.processes import free_ports
 
-USERS, CLIENTS_EACH = 100, 10
-SERVERS = 4_000
+CLIENTS_EACH = 10
 CHANGES_PER_SECOND = 500
-STEADY_CHANGES, BURST_CHANGES = 3_000, 2_000
-BURST_TRANSACTION = 100
+STEADY_CHANGES, BURST_CHANGES, IMAGE_CHANGES = 3_000, 2_000, 1_500
+ONE_IN = 20
 REPEATS = 3
-RATE_AIM, DELAY_AIM = 0.5, 1 / 3
+RATE_AIM, DELAY_AIM, COMMITS_AIM = 0.5, 1 / 3, 0.95
 DESCRIPTORS = 8192
-CHANGE = "UPDATE servers SET name = %(name)s, updated = synnefo_now() WHERE id = %(id)s"
-IMAGES, IMAGE_CHANGES, ONE_IN = 1_500, 1_500, 20
-IMAGES_SQL = """
-INSERT INTO images (id, name, owner, location, created, updated)
-SELECT gen_random_uuid(), 'image ' || n, 'system', 'x', synnefo_now(), synnefo_now()
-FROM generate_series(1, %(count)s) AS n RETURNING id::text
-"""
-CHANGE_IMAGE = "UPDATE images SET name = %(name)s, updated = synnefo_now() WHERE id = %(id)s"
-CHANGE_ALL = "UPDATE servers SET name = %(name)s, updated = synnefo_now() WHERE id = ANY (%(ids)s)"
 
 
-@define
+@frozen
+class Load:
+    """Changes to make: so many a second, or as fast as they commit where that is 0."""
+
+    changes: int
+    per_second: int
+    to_all: bool = False
+
+    @property
+    def clients(self) -> int:
+        """How many are told of each."""
+        return USERS * CLIENTS_EACH if self.to_all else CLIENTS_EACH
+
+
+STEADY = Load(STEADY_CHANGES, CHANGES_PER_SECOND)
+BURST = Load(BURST_CHANGES, 0)
+ALL_SEE = Load(IMAGE_CHANGES, CHANGES_PER_SECOND, to_all=True)
+
+
+@frozen
 class Turn:
-    """What was seen of some changes: events per second, delays, processor time per event."""
+    """What was seen of some changes: commits and events per second, delays, processor time per
+    event."""
 
+    commits_per_second: float
     per_second: float
     p50_us: float
     p99_us: float
@@ -62,43 +70,15 @@ class Turn:
 async def measure() -> list[Measurement]:
     """Compare rate, delay and processor time."""
     allow_descriptors()
-    # What waits for a client that shares two cores with all the others is not what is measured.
-    bench = BenchCloud(0.01, {"CHANGES__UNREAD_MAX_BYTES": str(8 * 2**20)})
+    bench = BenchCloud(0.01)
     try:
         await bench.start()
-        ids = await deferToThread(fill, bench)
+        writer: Any = await deferToThread(Writer, bench)
         tokens = await tokens_of_users(bench)
-        turns = await deferToThread(compare, bench, ids, tokens)
+        found: Any = await deferToThread(compare_all, bench, writer, tokens)
     finally:
         await bench.end()
-    steady, burst, all_see = turns
-    return [
-        Measurement(
-            "stream: 500 changes/s, each to all 1 000, events", cost(all_see[0].per_second),
-            cost(all_see[1].per_second), RATE_AIM, "wall µs per event",
-        ),
-        Measurement(
-            "stream: the same, p99 of delay", Cost(all_see[0].p99_us, all_see[0].per_second),
-            Cost(all_see[1].p99_us, all_see[1].per_second), DELAY_AIM, "µs",
-        ),
-        Measurement(
-            "stream: 2 000 changes at once to 1 000, events", cost(burst[0].per_second),
-            cost(burst[1].per_second), RATE_AIM, "wall µs per event",
-        ),
-        Measurement(
-            "stream: the same, p99 of delay", Cost(burst[0].p99_us, burst[0].per_second),
-            Cost(burst[1].p99_us, burst[1].per_second), DELAY_AIM, "µs",
-        ),
-        Measurement(
-            "stream: 500 changes/s to 1 000, p99 of delay",
-            Cost(steady[0].p99_us, steady[0].per_second),
-            Cost(steady[1].p99_us, steady[1].per_second), DELAY_AIM, "µs",
-        ),
-        Measurement(
-            "stream: 500 changes/s to 1 000", Cost(steady[0].processor_us, steady[0].per_second),
-            Cost(steady[1].processor_us, steady[1].per_second), 0.0, "processor µs per event",
-        ),
-    ]  # fmt: skip
+    return found
 
 
 def allow_descriptors() -> None:
@@ -107,29 +87,8 @@ def allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, most), most))
 
 
-def cost(per_second: float) -> Cost:
-    """A rate as a cost."""
-    return Cost(1e6 / per_second, per_second)
-
-
-def fill(bench: BenchCloud) -> list[int]:
-    """Users and their servers; the numbers of these, the users in turn."""
-    values = {
-        "users": USERS, "first": 1, "last": SERVERS, "backend": bench.backend,
-        "flavor": bench.flavor, "image": "x", "network": bench.private,
-    }  # fmt: skip
-    connection = psycopg2.connect(Server(bench.cloud.home / "postgresql").url)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(USERS_SQL, values)
-        cursor.execute(SERVERS_SQL, values)
-        cursor.execute("SELECT id FROM servers WHERE name LIKE 'server %' ORDER BY id")
-        found = [row[0] for row in cursor.fetchall()]
-    connection.close()
-    return found
-
-
 async def tokens_of_users(bench: BenchCloud) -> list[str]:
-    """A token of each user, in the order in which they have the servers."""
+    """A token of each user that has servers."""
     made = []
     async with bench.application() as app, app.database.transaction("tokens") as tx:
         for number in range(USERS):
@@ -138,29 +97,76 @@ async def tokens_of_users(bench: BenchCloud) -> list[str]:
     return made
 
 
-def compare(bench: BenchCloud, ids: list[int], tokens: list[str]) -> list[tuple[Turn, Turn]]:
-    """The medians of each side, in turns: at a steady rate, and all at once."""
-    ours, peer = Ours(bench, ids, tokens), Bare(bench)
-    try:
-        found = []
-        for count, rate, to_all in (
-            (STEADY_CHANGES, CHANGES_PER_SECOND, False),
-            (BURST_CHANGES, 0, False),
-            (IMAGE_CHANGES, CHANGES_PER_SECOND, True),
-        ):
-            seen: list[tuple[Turn, Turn]] = []
-            for _ in range(REPEATS + 1):
-                one = ours.turn(count, rate, to_all)
-                seen.append((one, peer.turn(count, rate, to_all, round(one.bytes))))
-            found.append((median([a for a, _ in seen[1:]]), median([b for _, b in seen[1:]])))
-    finally:
-        ours.connection.close()
-    return found
+def compare_all(bench: BenchCloud, writer: Writer, tokens: list[str]) -> list[Measurement]:
+    """Each load with streams, beside bare sockets and beside nobody who follows."""
+    alone = {load: commit_rate(writer, load) for load in (STEADY, ALL_SEE)}
+    ours, peer = Ours(bench, writer, tokens), Bare(bench)
+    steady, burst, all_see = (compare(ours, peer, load) for load in (STEADY, BURST, ALL_SEE))
+    writer.connection.close()
+    return [
+        rate("500 changes/s, each to all 1 000", all_see),
+        delay("500 changes/s, each to all 1 000", all_see),
+        commits("500 changes/s, each to all 1 000", all_see[0], alone[ALL_SEE]),
+        rate("2 000 changes at once to ten each", burst),
+        delay("2 000 changes at once to ten each", burst),
+        delay("500 changes/s to ten each", steady),
+        commits("500 changes/s to ten each", steady[0], alone[STEADY]),
+        processor("500 changes/s to ten each", steady),
+    ]
 
 
-def median(turns: list[Turn]) -> Turn:
+def commit_rate(writer: Writer, load: Load) -> float:
+    """Commits per second of the writer with nobody who follows: the median."""
+    return statistics.median(load.changes / write(writer, load) for _ in range(REPEATS))
+
+
+def write(writer: Writer, load: Load) -> float:
+    """Commit the changes; the seconds it took."""
+    if load.per_second:
+        return writer.steady(load.changes, load.per_second, load.to_all)
+    return writer.burst(load.changes)
+
+
+def compare(ours: Ours, peer: Bare, load: Load) -> tuple[Turn, Turn]:
+    """The turn with the middle rate of each side, after one to warm up."""
+    seen: list[tuple[Turn, Turn]] = []
+    for _ in range(REPEATS + 1):
+        one = ours.turn(load)
+        seen.append((one, peer.turn(load, round(one.bytes))))
+    ours_turns, peer_turns = zip(*seen[1:], strict=True)
+    return middle(ours_turns), middle(peer_turns)
+
+
+def middle(turns: Sequence[Turn]) -> Turn:
     """The one with the middle rate."""
     return sorted(turns, key=lambda turn: turn.per_second)[len(turns) // 2]
+
+
+def rate(name: str, turns: tuple[Turn, Turn]) -> Measurement:
+    """Events per second."""
+    ours, peer = (Cost(1e6 / each.per_second, each.per_second) for each in turns)
+    return Measurement(f"stream: {name}, events", ours, peer, RATE_AIM, "wall µs per event")
+
+
+def delay(name: str, turns: tuple[Turn, Turn]) -> Measurement:
+    """How late the latest hundredth of the events are."""
+    ours, peer = (Cost(each.p99_us, each.per_second) for each in turns)
+    return Measurement(f"stream: {name}, p99 of delay", ours, peer, DELAY_AIM, "µs")
+
+
+def commits(name: str, ours: Turn, alone: float) -> Measurement:
+    """Commits per second of who writes, beside those while nobody follows."""
+    with_streams = Cost(1e6 / ours.commits_per_second, ours.commits_per_second)
+    without = Cost(1e6 / alone, alone)
+    return Measurement(
+        f"stream: {name}, commits", with_streams, without, COMMITS_AIM, "wall µs per commit"
+    )
+
+
+def processor(name: str, turns: tuple[Turn, Turn]) -> Measurement:
+    """What an event costs; told, not judged."""
+    ours, peer = (Cost(each.processor_us, each.per_second) for each in turns)
+    return Measurement(f"stream: {name}", ours, peer, 0.0, "processor µs per event")
 
 
 class Side:
@@ -184,14 +190,13 @@ class Side:
         if heard != line:
             raise RuntimeError(f"{heard!r} instead of {line!r}")
 
-    def time(self, count: int, to_all: bool, change: Any) -> Turn:
+    def time(self, load: Load, change: Callable[[], float]) -> Turn:
         """Make changes, and wait until all their events have come."""
-        clients = USERS * CLIENTS_EACH if to_all else CLIENTS_EACH
-        one_in = ONE_IN if to_all else 1
-        events = count * clients
+        one_in = ONE_IN if load.to_all else 1
+        events = load.changes * load.clients
         self._say(self.reader, f"{events // one_in} {one_in}")
         begun, used = time.monotonic(), seconds_of(self.processes)
-        change()
+        took_seconds = change()
         assert self.reader.stdout is not None
         line = self.reader.stdout.readline()
         if not line:
@@ -199,53 +204,25 @@ class Side:
         seen = json.loads(line)
         spent = seconds_of(self.processes) - used
         return Turn(
-            events / (seen["last"] - begun), seen["p50_us"], seen["p99_us"],
-            spent / events * 1e6, seen["bytes"],
+            load.changes / took_seconds, events / (seen["last"] - begun), seen["p50_us"],
+            seen["p99_us"], spent / events * 1e6, seen["bytes"],
         )  # fmt: skip
 
 
 class Ours(Side):
     """The service."""
 
-    def __init__(self, bench: BenchCloud, ids: list[int], tokens: list[str]) -> None:
+    def __init__(self, bench: BenchCloud, writer: Writer, tokens: list[str]) -> None:
         sent = [request_bytes("GET", "/events/v1", each).decode() for each in tokens]
         port = urlsplit(bench.cloud.url).port
         assert port is not None
         super().__init__(bench, port, sent * CLIENTS_EACH)
         self.processes = bench.processes
-        self._ids = ids
-        self.connection = psycopg2.connect(Server(bench.cloud.home / "postgresql").url)
-        self.connection.autocommit = True
-        with self.connection.cursor() as cursor:
-            cursor.execute(IMAGES_SQL, {"count": IMAGES})
-            self._images = [row[0] for row in cursor.fetchall()]
+        self._writer = writer
 
-    def turn(self, count: int, rate: int, to_all: bool) -> Turn:
-        """Commit changes: one by one at a rate, or as fast as that goes, a hundred at a time."""
-        return self.time(count, to_all, lambda: self._change(count, rate, to_all))
-
-    def _change(self, count: int, rate: int, to_all: bool) -> None:
-        ids: Sequence[Any] = self._images if to_all else self._ids
-        change = CHANGE_IMAGE if to_all else CHANGE
-        told = begun = time.monotonic()
-        with self.connection.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = off")
-            if not rate:
-                for first in range(0, count, BURST_TRANSACTION):
-                    ids = self._ids[first : first + BURST_TRANSACTION]
-                    cursor.execute(CHANGE_ALL, {"name": f"t{begun * 1e9:.0f}", "ids": ids})
-                    cursor.execute(TELL_WRITTEN)
-                return
-            for number in range(count):
-                moment = begun + number / rate
-                time.sleep(max(0.0, moment - time.monotonic()))
-                id = ids[number % len(ids)]
-                cursor.execute(change, {"name": f"t{moment * 1e9:.0f}", "id": id})
-                # As a process does that writes.
-                if time.monotonic() - told >= TELL_SECONDS:
-                    cursor.execute(TELL_WRITTEN)
-                    told = time.monotonic()
-            cursor.execute(TELL_WRITTEN)
+    def turn(self, load: Load) -> Turn:
+        """Commit the changes."""
+        return self.time(load, lambda: write(self._writer, load))
 
 
 class Bare(Side):
@@ -254,25 +231,21 @@ class Bare(Side):
     def __init__(self, bench: BenchCloud) -> None:
         (port,) = free_ports(1)
         connections = USERS * CLIENTS_EACH
+        arguments = [str(each) for each in (port, connections, CLIENTS_EACH)]
         self._writer = bench.start_worker(
-            [
-                sys.executable,
-                "-m",
-                "bench.peers.bare_sockets",
-                str(port),
-                str(connections),
-                str(CLIENTS_EACH),
-            ]
+            [sys.executable, "-m", "bench.peers.bare_sockets", *arguments]
         )
         self._hear(self._writer, b"listens\n")
         super().__init__(bench, port, ["hello\n"] * connections)
         self.processes = [self._writer.pid]
 
-    def turn(self, count: int, rate: int, to_all: bool, size: int) -> Turn:
+    def turn(self, load: Load, size: int) -> Turn:
         """Write as many events of the same size."""
 
-        def change() -> None:
-            self._say(self._writer, f"{count} {rate} {size} {int(to_all)}")
+        def change() -> float:
+            begun = time.monotonic()
+            self._say(self._writer, f"{load.changes} {load.per_second} {size} {int(load.to_all)}")
             self._hear(self._writer, b"done\n")
+            return time.monotonic() - begun
 
-        return self.time(count, to_all, change)
+        return self.time(load, change)

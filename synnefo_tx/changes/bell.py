@@ -12,7 +12,7 @@ class Bell:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._rung = False
-        self._waiting: Deferred[None] | None = None
+        self._waiting: Deferred[bool] | None = None
 
     def ring(self, _: object = None) -> None:
         """Wake who waits, or who will."""
@@ -21,18 +21,18 @@ class Bell:
             self._rung = True
         elif not waiting.called:
             # In a turn of the reactor of its own: who rings goes on first.
-            self._clock.callLater(0, _fire, waiting)
+            self._clock.callLater(0, _fire, waiting, True)
 
-    async def wait(self, limit_seconds: float) -> None:
-        """Return at the next ring, or when the time is over."""
+    async def wait(self, limit_seconds: float) -> bool:
+        """Return at the next ring, or when the time is over; whether it rang."""
         if self._rung:
             self._rung = False
-            return
-        waiting: Deferred[None] = Deferred(lambda d: None)
+            return True
+        waiting: Deferred[bool] = Deferred(lambda d: None)
         self._waiting = waiting
-        call = self._clock.callLater(limit_seconds, _fire, waiting)
+        call = self._clock.callLater(limit_seconds, _fire, waiting, False)
         try:
-            await waiting
+            return await waiting
         finally:
             if self._waiting is waiting:
                 self._waiting = None
@@ -40,6 +40,6 @@ class Bell:
                 call.cancel()
 
 
-def _fire(waiting: Deferred[None]) -> None:
+def _fire(waiting: Deferred[bool], rang: bool) -> None:
     if not waiting.called:
-        waiting.callback(None)
+        waiting.callback(rang)

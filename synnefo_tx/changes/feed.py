@@ -117,7 +117,7 @@ class Feed:
         if batch.changes:
             await self._tell(batch, self._live)
             self._place = Position(place.epoch, batch.changes[-1].n)
-        return not (batch.changes or self._behind or self._new)
+        return self._place >= batch.end and not (self._behind or self._new)
 
     async def _want(self) -> None:
         """Have changes numbered soon, not once a second."""

@@ -2,10 +2,10 @@
 
 A number is given when the change can be seen, so that whoever read up to a number has missed
 nothing before it; the order of commits is not the order in which transactions took anything. The
-processes that write say so after their commits, at most so often; if that is lost, the sequencer
-looks by itself. While nobody follows the stream anywhere nobody says anything, and numbers are
-given every five seconds, or when somebody begins to follow: who writes should not pay for what
-nobody waits for.
+processes that write say so after their commits, at once and then at most so often, since giving
+numbers is a commit of its own; if that is lost, the sequencer looks by itself. While nobody follows
+the stream anywhere nobody says anything, and numbers are given every five seconds, or when somebody
+begins to follow: who writes should not pay for what nobody waits for.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ from synnefo_tx.faults import ServiceUnavailable
 
 ELECTION = "sequencer"
 NUMBERING = "changes-number"
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.1
 LOOK_SECONDS = 1.0
 UNWANTED_LOOK_SECONDS = 5.0
 MINOR_SECONDS = 0.5
-"""Minor changes are numbered at most so often, and then those of one thing are one."""
-TELL_SECONDS = 0.02
-
+"""Minor changes are numbered at most so often."""
+TELL_SECONDS = 0.1
 WANTED_SECONDS = 6.0
 
 
@@ -72,6 +71,7 @@ class Announcer(Service):
         self._clock = clock
         self._demand = demand
         self._telling: IDelayedCall | None = None
+        self._told_at = -inf
 
     def startService(self) -> None:
         super().startService()
@@ -86,10 +86,12 @@ class Announcer(Service):
 
     def _committed(self, transaction: str) -> None:
         if self._telling is None and transaction != NUMBERING and self._demand.is_there:
-            self._telling = self._clock.callLater(TELL_SECONDS, self._tell)
+            rest = self._told_at + TELL_SECONDS - self._clock.seconds()
+            self._telling = self._clock.callLater(max(0.0, rest), self._tell)
 
     def _tell(self) -> None:
         self._telling = None
+        self._told_at = self._clock.seconds()
         Deferred.fromCoroutine(tell_written(self._database)).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
@@ -135,26 +137,29 @@ class Sequencer(Service):
             self._bell.ring()
 
     async def _lead(self) -> None:
+        is_told = False
         while True:
             try:
-                limit = await self._number()
+                limit = await self._number(is_told)
             except ServiceUnavailable as error:
                 if isinstance(error.__cause__, CancelledError):
                     raise error.__cause__ from None  # cancelled in its COMMIT
                 self.log.warn("changes are not numbered: {error}", error=str(error))
                 limit = LOOK_SECONDS
             self._is_hurrying = self._demand.is_there
-            await deferLater(self._clock, PAUSE_SECONDS)
-            await self._bell.wait(limit)
+            if limit:
+                await deferLater(self._clock, PAUSE_SECONDS)
+            is_told = await self._bell.wait(limit)
 
     @property
     def _look_seconds(self) -> float:
         return LOOK_SECONDS if self._demand.is_there else UNWANTED_LOOK_SECONDS
 
-    async def _number(self) -> float:
+    async def _number(self, is_told: bool) -> float:
         """Number what there is; the seconds until the next look."""
         is_due = self._clock.seconds() - self._minor_at >= MINOR_SECONDS
-        now, later = await pending(self._database)
+        # Who was told need not ask.
+        now, later = (True, True) if is_told else await pending(self._database)
         rest = MINOR_SECONDS if later and not is_due else self._look_seconds
         if not now and not (later and is_due):
             return rest

@@ -20,21 +20,20 @@ PENDING = Hot("""
 SELECT EXISTS (SELECT FROM stream_changes WHERE n IS NULL AND NOT minor),
  EXISTS (SELECT FROM stream_changes WHERE n IS NULL AND minor)
 """)
-LOCK = Hot("SELECT last FROM stream_sequence FOR UPDATE")
-# Of what says the same, only the last is told. What is visible is committed, so any order will do.
+# What is visible is committed, so any order will do: that of the ids, whose gaps leave gaps among
+# the numbers. A join of changes with their numbers would be planned for few and be slow with many.
+# Only its own leader numbers while a transaction is fenced, so the last number is the one seen.
 NUMBER = Hot(f"""
-WITH pending AS MATERIALIZED (
-  SELECT id, max(id) OVER (PARTITION BY kind, key, viewer, everyone) AS newest
-  FROM (SELECT id, kind, key, viewer, everyone FROM stream_changes
+WITH found AS MATERIALIZED (
+  SELECT min(id) AS first, max(id) AS final FROM (SELECT id FROM stream_changes
     WHERE n IS NULL AND (NOT minor OR %(minor)s::boolean)
-    ORDER BY id LIMIT %(most)s::integer) AS first),
-dropped AS (DELETE FROM stream_changes c USING pending p WHERE c.id = p.id AND p.id <> p.newest
-  AND c.n IS NULL),
-counted AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM pending WHERE id = newest),
-given AS (UPDATE stream_changes c SET n = %(last)s::bigint + place, numbered = synnefo_now()
-  FROM counted WHERE c.id = counted.id AND c.n IS NULL RETURNING c.n)
-UPDATE stream_sequence SET last = last + (SELECT count(*) FROM given)
-RETURNING (SELECT count(*) FROM pending), pg_notify('{NUMBERED}', last::text)
+    ORDER BY id LIMIT %(most)s::integer) AS pending),
+given AS (UPDATE stream_changes c SET n = s.last + c.id - found.first + 1, numbered = synnefo_now()
+  FROM found, stream_sequence s WHERE c.n IS NULL AND (NOT c.minor OR %(minor)s::boolean)
+  AND c.id BETWEEN found.first AND found.final RETURNING c.n)
+UPDATE stream_sequence SET last = last + found.final - found.first + 1
+FROM found WHERE found.first IS NOT NULL
+RETURNING (SELECT count(*) FROM given), pg_notify('{NUMBERED}', last::text)
 """)
 STATE = Hot("SELECT epoch, last FROM stream_sequence")
 READ = Hot("""
@@ -73,11 +72,9 @@ async def pending(database: Database) -> tuple[bool, bool]:
 
 
 async def number(tx: Transaction, *, minor: bool) -> int:
-    """Give numbers to what is committed, with ``minor`` also to minor ones; how many
-    changes that was, of which those that say the same are one now."""
-    last = await tx.value(LOCK)
-    values = {"last": last, "minor": minor, "most": NUMBER_MAX}
-    return int(await tx.value(NUMBER, values))
+    """Give numbers to the changes that are committed, with ``minor`` also to minor ones; how many
+    that were."""
+    return await tx.value(NUMBER, {"minor": minor, "most": NUMBER_MAX}) or 0
 
 
 async def end_of_stream(database: Database) -> Position:
