@@ -7,6 +7,7 @@ from attrs import frozen
 from synnefo_tx.application.compute import ComputeParts
 from synnefo_tx.application.edges import Edges
 from synnefo_tx.application.identity import IdentityParts
+from synnefo_tx.changes.epochs import Epochs
 from synnefo_tx.changes.feed import Feed
 from synnefo_tx.changes.figures import StreamFigures
 from synnefo_tx.changes.model import Kind
@@ -26,11 +27,13 @@ from synnefo_tx.settings import Settings
 
 @frozen
 class ChangeParts:
-    """Who numbers changes, who says that there are some, and who follows them."""
+    """Who numbers changes, who says that there are some, who follows them, and the epochs of
+    numbers."""
 
     sequencer: Sequencer
     announcer: Announcer
     streams: Streams
+    epochs: Epochs
 
 
 def build_changes(
@@ -53,10 +56,12 @@ def build_changes(
     figures = StreamFigures(metrics)
     demand = Demand(edges.hearing, edges.clock)
     feed = Feed(database, kinds, edges.hearing, edges.clock, figures)
+    epochs = Epochs(database)
     return ChangeParts(
-        sequencer=Sequencer(database, edges.hearing, edges.clock, edges.electorate, demand),
+        sequencer=Sequencer(database, edges.hearing, edges.clock, edges.electorate, demand, epochs),
         announcer=Announcer(database, edges.clock, demand),
         streams=Streams(feed, identity.access, settings.changes, figures),
+        epochs=epochs,
     )
 
 

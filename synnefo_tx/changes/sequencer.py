@@ -6,6 +6,8 @@ processes that write say so after their commits, at once and then at most so oft
 numbers is a commit of its own; if that is lost, the sequencer looks by itself. While nobody follows
 the stream anywhere nobody says anything, and numbers are given every five seconds, or when somebody
 begins to follow: who writes should not pay for what nobody waits for.
+
+Before its first number each sequencer sees to it that the epoch is right (``changes.epochs``).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from synnefo_tx.changes.bell import Bell
+from synnefo_tx.changes.epochs import Epochs
 from synnefo_tx.changes.store import (
     NUMBER_MAX,
     WANTED,
@@ -111,10 +114,12 @@ class Sequencer(Service):
         clock: IReactorTime,
         electorate: Electorate,
         demand: Demand,
+        epochs: Epochs,
     ) -> None:
         self._database = database
         self._clock = clock
         self._demand = demand
+        self._epochs = epochs
         self._electorate = electorate
         self._bell = Bell(clock)
         self._minor_at = -inf
@@ -137,9 +142,12 @@ class Sequencer(Service):
             self._bell.ring()
 
     async def _lead(self) -> None:
-        is_told = False
+        is_told = is_renewed = False
         while True:
             try:
+                if not is_renewed:
+                    await self._epochs.renew()
+                    is_renewed = True
                 limit = await self._number(is_told)
             except ServiceUnavailable as error:
                 if isinstance(error.__cause__, CancelledError):

@@ -16,6 +16,11 @@ WRITTEN = "changes_written"
 WANTED = "changes_wanted"
 """Channel on which a process says that somebody follows the stream there."""
 
+INCARNATION = """
+concat('stream_sequence'::regclass::oid, ' ', extract(epoch FROM pg_postmaster_start_time()))
+""".strip()
+"""The table and the server's start that numbers belong to."""
+
 PENDING = Hot("""
 SELECT EXISTS (SELECT FROM stream_changes WHERE n IS NULL AND NOT minor),
  EXISTS (SELECT FROM stream_changes WHERE n IS NULL AND minor)
@@ -35,6 +40,14 @@ UPDATE stream_sequence SET last = last + found.final - found.first + 1
 FROM found WHERE found.first IS NOT NULL
 RETURNING (SELECT count(*) FROM given), pg_notify('{NUMBERED}', last::text)
 """)
+# Never one of before, also when the clock was set back; ``last`` stays, or numbers that are being
+# given would be given twice.
+BEGIN_EPOCH = f"""
+UPDATE stream_sequence SET incarnation = {INCARNATION},
+ epoch = greatest(epoch + 1, extract(epoch FROM synnefo_now())::bigint)
+"""
+RENEW_EPOCH = f"{BEGIN_EPOCH} WHERE incarnation IS DISTINCT FROM {INCARNATION}"
+EPOCH = f" RETURNING epoch, pg_notify('{NUMBERED}', '')"
 STATE = Hot("SELECT epoch, last FROM stream_sequence")
 READ = Hot("""
 SELECT s.epoch, s.last, s.swept, c.n, c.kind, c.key, c.viewer::text, c.everyone,
@@ -75,6 +88,17 @@ async def number(tx: Transaction, *, minor: bool) -> int:
     """Give numbers to the changes that are committed, with ``minor`` also to minor ones; how many
     that were."""
     return await tx.value(NUMBER, {"minor": minor, "most": NUMBER_MAX}) or 0
+
+
+async def begin_epoch(tx: Transaction) -> int:
+    """Begin another epoch and have all processes hear of it; which."""
+    return int(await tx.value(BEGIN_EPOCH + EPOCH))
+
+
+async def renew_epoch(tx: Transaction) -> int | None:
+    """Begin another epoch unless the database is what it was in this one; which."""
+    epoch: int | None = await tx.value(RENEW_EPOCH + EPOCH)
+    return epoch
 
 
 async def end_of_stream(database: Database) -> Position:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synnefo_tx.changes.commands import StreamReset
 from synnefo_tx.cli.command import Command
 from synnefo_tx.cli.completion import Completion
 from synnefo_tx.cli.schema import DbMigrate
@@ -77,6 +78,7 @@ COMMANDS: tuple[type[Command], ...] = (
     ServerShow,
     SessionEnd,
     SessionList,
+    StreamReset,
     SubnetInspect,
     SubnetList,
     UserAdd,

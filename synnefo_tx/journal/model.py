@@ -10,6 +10,7 @@ from attrs import frozen
 Kind = Literal[
     "server", "network", "port", "project", "user", "token", "resource", "backend", "flavor",
     "volume-type", "image", "pool", "quota", "mail", "session", "key",
+    "stream",
 ]  # fmt: skip
 DONE = "done"
 

@@ -14,6 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
 from synnefo_tx.caller import Caller
+from synnefo_tx.changes.epochs import Epochs
 from synnefo_tx.changes.feed import Feed
 from synnefo_tx.changes.figures import StreamFigures
 from synnefo_tx.changes.model import Seen, position
@@ -80,6 +81,7 @@ class Process:
             reactor,
             self.elections,
             Demand(self.listener, reactor),
+            Epochs(self.database),
         )
         self.feed = Feed(
             self.database, [Things(self.database)], self.listener, reactor, StreamFigures(Metrics())

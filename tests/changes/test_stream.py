@@ -136,6 +136,22 @@ class StreamTests(StreamTestCase):
         id = await self.create(name="new")
         await again.event("server", id=id)
 
+    async def test_reset_by_operator(self) -> None:
+        """After ``stream-reset`` who follows is told to list anew at once, and who comes back with
+        a place of before too; what changes then is told as ever."""
+        stream = await self.follow()
+        place = position(stream.last_id)
+        epoch = await self.app.changes.epochs.reset()
+        self.assertGreater(epoch, place.epoch)
+        reset = await stream.event("reset")
+        self.assertEqual(position(reset.id).epoch, epoch)
+        again = await self.follow(last_event_id=str(place))
+        await again.event("reset")
+        id = await self.create(name="new")
+        for each in (stream, again):
+            told = await each.event("server", id=id)
+            self.assertEqual(position(told.id).epoch, epoch)
+
     async def test_too_many(self) -> None:
         """A user has so many streams at most, and a process."""
         for _ in range(3):
