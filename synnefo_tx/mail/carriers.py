@@ -31,7 +31,22 @@ LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 class _Sender(ESMTPSender):
-    """A sender that takes nothing said before TLS for said within it (CVE-2011-0411)."""
+    """A sender that takes nothing said before TLS for said within it (CVE-2011-0411), and that
+    doubles the dot which begins any line (RFC 5321 §4.5.2).
+
+    Twisted looks for such lines in each piece of the message alone. Where a piece ended with the
+    line before, a line of one dot would end the mail, and the server would take the rest of it, the
+    words of some user, for our commands.
+    """
+
+    _line_ended = False
+
+    def transformChunk(self, chunk: bytes) -> bytes:
+        doubled: bytes = super().transformChunk(chunk)
+        if self._line_ended and chunk.startswith(b"."):
+            doubled = b"." + doubled
+        self._line_ended = chunk.endswith(b"\n")
+        return doubled
 
     def esmtpState_starttls(self, code: int, resp: bytes) -> None:
         if self._buffer:

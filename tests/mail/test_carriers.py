@@ -15,6 +15,7 @@ from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.protocols.basic import FileSender
 from twisted.trial.unittest import TestCase
 
 from synnefo_tx.ganeti.memory.certificate import self_signed
@@ -117,6 +118,21 @@ class SmtpTests(TestCase):
         (taken,) = self.handler.taken
         self.assertEqual(taken, MESSAGE.replace(b"\n", b"\r\n"))
         self.assertEqual(self.handler.was_tls, [True])
+
+    async def test_dot_after_a_piece(self) -> None:
+        """A line of one dot ends nothing, wherever the pieces end in which a message is handed
+        over: what follows it is text, and never taken for commands of ours."""
+        self.serve()
+        slipped = "\n.\nMAIL FROM:<x@example.org>\n"
+        empty = rules.message_of(evolve(MAIL, text=slipped), "Cloud", "noreply@cloud.example")
+        before = FileSender.CHUNK_SIZE - empty.index(b"\n.\n") - 1
+        lines = "y" * (before % 60) + ("\n" + "x" * 59) * (before // 60)
+        message = rules.message_of(
+            evolve(MAIL, text=lines + slipped), "Cloud", "noreply@cloud.example"
+        )
+        self.assertEqual(message.index(b"\n.\n"), FileSender.CHUNK_SIZE - 1)
+        await self.carrier().carry("ann@example.org", message)
+        self.assertEqual(self.handler.taken, [message.replace(b"\n", b"\r\n")])
 
     async def test_wrong_name(self) -> None:
         """A trusted certificate of another name is refused, and nothing is handed over."""
