@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import ItemNotFound
@@ -66,7 +67,11 @@ class Mails:
             if not mails:
                 break
             works = [Deferred.fromCoroutine(self._send(each)) for each in mails]
-            taken += sum(await gatherResults(works, consumeErrors=True))
+            # Each comes to its end, whatever happens to another.
+            for _, outcome in await DeferredList(works, consumeErrors=True):
+                if isinstance(outcome, Failure):
+                    outcome.raiseException()
+                taken += outcome
         return taken
 
     async def _send(self, mail: Mail) -> bool:
@@ -77,6 +82,12 @@ class Mails:
             await self._end(mail, "failed", str(error))
         except NotSent as error:
             await self._put_off(mail, str(error))
+        except CancelledError:
+            raise
+        except Exception as error:
+            # It counts as an attempt, or such a mail would be tried for ever.
+            self.log.failure("mail {id} cannot be handed over", id=mail.id)
+            await self._put_off(mail, f"unexpected: {type(error).__name__}")
         else:
             await self._end(mail, "sent", "")
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -50,13 +51,20 @@ def message_of(mail: Mail, sender_name: str, sender_address: str) -> bytes:
     message["Message-ID"] = f"<{mail.id}.{_stamp(mail.created)}@{domain}>"
     message["Date"] = format_datetime(mail.created)
     message["From"] = Address(one_line(sender_name), addr_spec=sender_address)
-    message["To"] = Address(one_line(mail.recipient_name), addr_spec=mail.recipient)
+    message["To"] = _recipient(mail)
     message["Subject"] = one_line(mail.subject)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
     if mail.html:
         message.add_alternative(mail.html, subtype="html")
     return message.as_bytes()
+
+
+def _recipient(mail: Mail) -> Address:
+    try:
+        return Address(one_line(mail.recipient_name), addr_spec=mail.recipient)
+    except MessageError as error:
+        raise ValueError(f"the recipient's address cannot be read: {error}") from None
 
 
 def _stamp(moment: datetime) -> str:

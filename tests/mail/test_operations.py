@@ -109,6 +109,37 @@ class OutboxTests(DatabaseTestCase):
         states = sorted(each.state for each in await self.mails.listing())
         self.assertEqual(states, ["failed", "failed", "failed", "sent"])
 
+    async def test_unexpected(self) -> None:
+        """A mail that meets an error nobody thought of is put off and given up as others are, and
+        keeps none of those beside it."""
+        await self.queue()
+        await self.queue(Recipient("ben@example.org"))
+        self.hand.answers = [KeyError("x")]
+        for seconds in (0, 100, 1000):
+            await self.later(seconds)
+            self.hand.answers = [KeyError("x")]
+            await self.mails.deliver()
+            self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        ben, ann = await self.mails.listing()
+        self.assertEqual((ann.state, ann.error), ("failed", "unexpected: KeyError"))
+        self.assertEqual((ben.state, ben.attempts), ("sent", 1))
+
+    async def test_one_settled_late(self) -> None:
+        """A run of the timer ends when every mail that it took is settled, although the settling of
+        one fails."""
+        await self.queue(Recipient("first@example.org"))
+        await self.queue(Recipient("second@example.org"))
+        self.hand.held = Deferred()
+        running = Deferred.fromCoroutine(self.mails.deliver())
+        while len(self.hand.carried) < 2:
+            await self.database.read("SELECT 1")
+        async with self.database.transaction("break") as tx:
+            await tx.run("ALTER TABLE mail_outbox ADD CHECK (state <> 'sent' OR id > 1)")
+        self.hand.held.callback(None)
+        with self.assertRaises(errors.CheckViolation):
+            await running
+        self.assertEqual([each.state for each in await self.mails.listing()], ["sent", "waiting"])
+
     async def test_two_at_once(self) -> None:
         """Two processes that deliver at once send each mail once."""
         for _ in range(10):

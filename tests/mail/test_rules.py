@@ -46,6 +46,22 @@ class PauseTests(SynchronousTestCase):
 
 
 class MessageTests(SynchronousTestCase):
+    def test_address(self) -> None:
+        """A mail to what is no address is refused in one way, whatever is wrong with it: it cannot
+        keep others from going out."""
+        for text in (".a@x.org", "@@x", "a@.org", "a@x..org", "a@x.org.", "a@b@c", "a b@c", "é@x"):
+            with self.assertRaises(ValueError, msg=text):
+                parsed(evolve(MAIL, recipient=text))
+
+    @given(st.text("ab@.-=?*'é_ ", max_size=8))
+    def test_any_address(self, text: str) -> None:
+        """Whatever stands for an address: a message, or ValueError."""
+        try:
+            message = parsed(evolve(MAIL, recipient=text))
+        except ValueError:
+            return
+        self.assertEqual(len(message["To"].addresses), 1)
+
     def test_message(self) -> None:
         """A message has an id made of the outbox's, a date, sender, recipient, subject, text."""
         message = parsed(MAIL)
