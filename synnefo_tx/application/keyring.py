@@ -9,9 +9,10 @@ from synnefo_tx.db.pool import Database
 from synnefo_tx.ganeti.backends import operations as backends
 from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.keyring.rotation import Rotation
+from synnefo_tx.mail import operations as mails
 from synnefo_tx.rest import kept
 
-SEALED = (backends.SEALED, kept.SEALED, parameters.SEALED, tickets.SEALED)
+SEALED = (backends.SEALED, kept.SEALED, mails.SEALED, parameters.SEALED, tickets.SEALED)
 """Every column that holds sealed values; a test compares it with the schema."""
 
 

@@ -60,7 +60,7 @@ class Application:
 def build(settings: Settings, database: Database, keyring: Keyring, edges: Edges) -> Application:
     """Wire a process."""
     metrics = Metrics(edges.metrics_folder, edges.threads.files)
-    mails = build_mail(settings, database, edges)
+    mails = build_mail(settings, database, keyring, edges)
     identity = build_identity(settings, database, edges, mails)
     ganeti = build_ganeti(settings, database, keyring, edges)
     compute = build_compute(settings, database, keyring, edges, identity, ganeti)

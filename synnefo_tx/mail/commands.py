@@ -9,7 +9,7 @@ from synnefo_tx.cli.command import Command, Options, each_of, number
 from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.cli.output import Output
-from synnefo_tx.mail.model import Mail
+from synnefo_tx.mail.model import STATES, Mail
 
 
 class MailList(ListCommand):
@@ -31,9 +31,14 @@ class MailList(ListCommand):
     }
     default_fields = ("id", "created", "recipient", "subject", "state", "attempts", "error")
 
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare options."""
+        super().arguments(parser)
+        parser.add_argument("--state", choices=STATES, help="only what waits, was sent or failed")
+
     async def rows(self, app: Context, options: Options) -> Sequence[Mail]:
         """The newest mails."""
-        return await app.mails.listing()
+        return await app.mails.listing(options.state)
 
 
 class MailRetry(Command):

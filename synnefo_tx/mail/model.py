@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from attrs import field, frozen
 
 State = Literal["waiting", "sent", "failed"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @frozen
@@ -30,7 +31,7 @@ class Content:
 
 @frozen
 class Mail:
-    """A mail in the outbox."""
+    """A mail in the outbox, without its text."""
 
     id: int
     created: datetime
@@ -38,13 +39,19 @@ class Mail:
     recipient: str
     recipient_name: str
     subject: str
-    text: str = field(repr=False)
-    html: str = field(repr=False)
     state: State
     attempts: int
     next_attempt: datetime
     error: str
     ended: datetime | None
+
+
+@frozen
+class Claimed:
+    """A mail to be carried away now, with its text as it is sealed."""
+
+    mail: Mail
+    sealed: bytes = field(repr=False)
 
 
 @frozen

@@ -3,10 +3,14 @@
 A mail is delivered at least once: one whose carrier took it and whose settling was lost goes again,
 with the same Message-ID. A mail that is refused for good, or that no attempt brought away, is given
 up; an operator sees it and may have it tried again.
+
+What a mail says may let its reader in, so it is sealed while the mail may go out, and forgotten as
+soon as it went. To whom, about what and when is kept for operators.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,12 +21,28 @@ from twisted.python.failure import Failure
 from synnefo_tx.db.pool import Database, Transaction
 from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.journal.record import record
-from synnefo_tx.mail.model import Carrier, Counts, Mail, NotSent, Recipient, Refused
+from synnefo_tx.keyring.model import KeyringError
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import SealedColumn
+from synnefo_tx.keyring.sealing import SealBroken
+from synnefo_tx.mail.model import (
+    Carrier,
+    Claimed,
+    Content,
+    Counts,
+    Mail,
+    NotSent,
+    Recipient,
+    Refused,
+    State,
+)
 from synnefo_tx.mail.rules import message_of, pause_seconds
 from synnefo_tx.mail.store import OutboxStore, counts, list_mails
 from synnefo_tx.mail.templates import Templates
 from synnefo_tx.settings import MailSettings
 
+PURPOSE = "mail"
+SEALED = SealedColumn("mail_outbox", ("id",), "sealed", lambda id: PURPOSE)
 AT_ONCE = 4
 ROUNDS_MAX = 50
 LEASE_SECONDS = 600.0
@@ -39,12 +59,14 @@ class Mails:
     def __init__(
         self,
         database: Database,
+        keyring: Keyring,
         settings: MailSettings,
         templates: Templates,
         carrier: Carrier,
         entropy: Callable[[int], bytes],
     ) -> None:
         self._database = database
+        self._keyring = keyring
         self._settings = settings
         self._templates = templates
         self._carrier = carrier
@@ -56,7 +78,9 @@ class Mails:
         """Write a mail that goes out if ``tx`` holds; its id."""
         language = to.language or self._settings.language
         content = self._templates.content(template, language, values)
-        return await OutboxStore(tx).insert(template, to, content)
+        texts = json.dumps({"text": content.text, "html": content.html}).encode()
+        sealed = await self._keyring.seal(tx, texts, PURPOSE)
+        return await OutboxStore(tx).insert(template, to, content.subject, sealed)
 
     async def deliver(self) -> int:
         """Carry away what is due; how many were taken."""
@@ -74,13 +98,21 @@ class Mails:
                 taken += outcome
         return taken
 
-    async def _send(self, mail: Mail) -> bool:
+    async def _message(self, claimed: Claimed) -> bytes:
+        """The message of a mail; raises ValueError, SealBroken, KeyringError."""
+        mail, own = claimed.mail, self._settings
+        texts = json.loads(await self._keyring.open(claimed.sealed, PURPOSE))
+        content = Content(mail.subject, texts["text"], texts["html"])
+        return message_of(mail, content, own.service_name, own.sender_address)
+
+    async def _send(self, claimed: Claimed) -> bool:
+        mail = claimed.mail
         try:
-            message = message_of(mail, self._settings.service_name, self._settings.sender_address)
+            message = await self._message(claimed)
             await self._carrier.carry(mail.recipient, message)
         except (Refused, ValueError) as error:
             await self._end(mail, "failed", str(error))
-        except NotSent as error:
+        except (NotSent, SealBroken, KeyringError) as error:
             await self._put_off(mail, str(error))
         except CancelledError:
             raise
@@ -103,15 +135,15 @@ class Mails:
             await OutboxStore(tx).put_off(mail, pause, error[:ERROR_MAX])
         self.log.info("mail {id} goes again in {seconds} s", id=mail.id, seconds=round(pause))
 
-    async def _end(self, mail: Mail, state: str, error: str) -> None:
+    async def _end(self, mail: Mail, state: State, error: str) -> None:
         async with self._database.transaction("mail-end") as tx:
             await OutboxStore(tx).end(mail, state, error[:ERROR_MAX])
         if state == "failed":
             self.log.error("mail {id} is given up: {error}", id=mail.id, error=error[:ERROR_MAX])
 
-    async def listing(self, limit: int = LIST_MAX) -> Sequence[Mail]:
-        """The newest mails, the newest first."""
-        return await list_mails(self._database, limit)
+    async def listing(self, state: State | None = None, limit: int = LIST_MAX) -> Sequence[Mail]:
+        """The newest mails, of one state if that is said, the newest first."""
+        return await list_mails(self._database, state, limit)
 
     async def counts(self) -> Counts:
         """What is in the outbox."""
@@ -121,7 +153,7 @@ class Mails:
         """Try a mail again that was given up; raises ItemNotFound."""
         async with self._database.transaction("mail-retry") as tx:
             if await OutboxStore(tx).again(id) is None:
-                raise ItemNotFound(f"There is no mail {id} that was given up")
+                raise ItemNotFound(f"There is no mail {id} that was given up and can be sent")
             await record(tx, "mail:mail:retry", "mail", id)
 
     async def sweep(self, tx: Transaction) -> int:

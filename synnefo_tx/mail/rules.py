@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from synnefo_tx.mail.model import Mail
+from synnefo_tx.mail.model import Content, Mail
 
 # Lines are ended by whoever carries the message away. Seven bits pass everywhere.
 POLICY = SMTP.clone(linesep="\n", cte_type="7bit")
@@ -41,7 +41,7 @@ def is_address(text: str) -> bool:
     )
 
 
-def message_of(mail: Mail, sender_name: str, sender_address: str) -> bytes:
+def message_of(mail: Mail, content: Content, sender_name: str, sender_address: str) -> bytes:
     """The message of a mail (RFC 5322). Its id is made of the outbox's, so that one which is
     delivered twice can be known. Raises ValueError for an address that is none."""
     if not is_address(mail.recipient):
@@ -52,11 +52,11 @@ def message_of(mail: Mail, sender_name: str, sender_address: str) -> bytes:
     message["Date"] = format_datetime(mail.created)
     message["From"] = Address(one_line(sender_name), addr_spec=sender_address)
     message["To"] = _recipient(mail)
-    message["Subject"] = one_line(mail.subject)
+    message["Subject"] = one_line(content.subject)
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.text)
-    if mail.html:
-        message.add_alternative(mail.html, subtype="html")
+    message.set_content(content.text)
+    if content.html:
+        message.add_alternative(content.html, subtype="html")
     return message.as_bytes()
 
 

@@ -21,13 +21,18 @@ from twisted.trial.unittest import TestCase
 from synnefo_tx.ganeti.memory.certificate import self_signed
 from synnefo_tx.mail import rules
 from synnefo_tx.mail.carriers import FileCarrier, SmtpCarrier, carrier_of
-from synnefo_tx.mail.model import NotSent, Refused
+from synnefo_tx.mail.model import Content, NotSent, Refused
 from synnefo_tx.settings import MailSettings, SettingsError
 from tests.mail.test_rules import MAIL
 from tests.support.accounts import InPlace
 
-LINES = evolve(MAIL, text="one\n.\n..two\nthree é\n")
-MESSAGE = rules.message_of(LINES, "Cloud", "noreply@cloud.example")
+
+def message_of(text: str) -> bytes:
+    """The message that says a text."""
+    return rules.message_of(MAIL, Content("Hello", text), "Cloud", "noreply@cloud.example")
+
+
+MESSAGE = message_of("one\n.\n..two\nthree é\n")
 
 
 class Handler:
@@ -124,12 +129,10 @@ class SmtpTests(TestCase):
         over: what follows it is text, and never taken for commands of ours."""
         self.serve()
         slipped = "\n.\nMAIL FROM:<x@example.org>\n"
-        empty = rules.message_of(evolve(MAIL, text=slipped), "Cloud", "noreply@cloud.example")
+        empty = message_of(slipped)
         before = FileSender.CHUNK_SIZE - empty.index(b"\n.\n") - 1
         lines = "y" * (before % 60) + ("\n" + "x" * 59) * (before // 60)
-        message = rules.message_of(
-            evolve(MAIL, text=lines + slipped), "Cloud", "noreply@cloud.example"
-        )
+        message = message_of(lines + slipped)
         self.assertEqual(message.index(b"\n.\n"), FileSender.CHUNK_SIZE - 1)
         await self.carrier().carry("ann@example.org", message)
         self.assertEqual(self.handler.taken, [message.replace(b"\n", b"\r\n")])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from psycopg2 import errors
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
+from synnefo_tx.faults import ItemNotFound
+from synnefo_tx.keyring.operations import Keyring
+from synnefo_tx.keyring.rotation import Rotation
 from synnefo_tx.mail.model import NotSent, Recipient, Refused
-from synnefo_tx.mail.operations import Mails
+from synnefo_tx.mail.operations import SEALED, Mails
 from synnefo_tx.settings import MailSettings
 from tests.support.accounts import TEMPLATES
 from tests.support.application import CommandTestCase
 from tests.support.database import DatabaseTestCase
+from tests.support.keyring import MemoryKeys, fixed_keyring
 
 ANN = Recipient("ann@example.org", "Ann")
 
@@ -35,12 +40,13 @@ class OutboxTests(DatabaseTestCase):
     async def setUp(self) -> None:
         await super().setUp()
         self.hand = Hand()
+        self.keys = MemoryKeys()
         self.mails = self.process()
 
     def process(self) -> Mails:
         """The outbox as another process sees it."""
         settings = MailSettings(attempts_max=3, kept_days=1)
-        return Mails(self.database, settings, TEMPLATES, self.hand, bytes)
+        return Mails(self.database, Keyring(self.keys), settings, TEMPLATES, self.hand, bytes)
 
     async def queue(self, to: Recipient = ANN, name: str = "Ann") -> int:
         async with self.database.transaction("act") as tx:
@@ -168,6 +174,52 @@ class OutboxTests(DatabaseTestCase):
         mail = await self.only()
         self.assertEqual((mail.state, mail.attempts, mail.error), ("waiting", 2, "busy"))
 
+    async def test_text(self) -> None:
+        """What a mail says is readable in no row: sealed while it may go out, gone when it went.
+        One that was given up can be sent still."""
+        await self.queue(name="the-secret")
+        self.assertNotIn("the-secret", await self.stored())
+        self.hand.answers = [Refused("550")]
+        await self.mails.deliver()
+        self.assertNotIn("the-secret", await self.stored())
+        await self.mails.retry((await self.only()).id)
+        await self.mails.deliver()
+        (_, first), (_, second) = self.hand.carried
+        self.assertIn(b"the-secret", first)
+        self.assertEqual(first, second)
+        rows = await self.database.read("SELECT sealed, state FROM mail_outbox")
+        self.assertEqual(rows, [(None, "sent")])
+        with self.assertRaises(ItemNotFound):
+            await self.mails.retry((await self.only()).id)
+
+    async def stored(self) -> str:
+        """All that the outbox's rows show."""
+        (row,) = await self.database.read(
+            "SELECT concat(o::text, encode(sealed, 'escape')) FROM mail_outbox o"
+        )
+        return row[0]
+
+    async def test_rotated(self) -> None:
+        """A mail that waits while secrets get another key goes out with what it said; without its
+        key it is put off, for the key may come back."""
+        await self.queue(name="Ann")
+        rotation = Rotation(
+            self.database, Keyring(self.keys), (SEALED,), reactor, heard_seconds=0.0
+        )
+        done = await rotation.rotate(lambda count, total: None)
+        self.assertEqual(done.count, 1)
+        await rotation.retire()
+        kept, self.keys.versions = self.keys.versions, [7]
+        self.mails = self.process()
+        self.assertEqual(await self.mails.deliver(), 0)
+        mail = await self.only()
+        self.assertEqual(mail.state, "waiting")
+        self.assertIn("no key database version 2", mail.error)
+        self.keys.versions = kept
+        await self.later(31)
+        self.assertEqual(await self.process().deliver(), 1)
+        self.assertIn(b"Dear Ann", self.hand.carried[0][1])
+
     async def test_counts(self) -> None:
         """Mails are counted by state, with the age of the oldest that waits, and go in the end."""
         await self.queue()
@@ -194,7 +246,12 @@ class CommandTests(CommandTestCase):
         self.assertEqual(ran.status, 0, ran.err)
         (mail,) = await self.app.mails.listing()
         self.assertEqual((mail.recipient, mail.template), ("ann@example.org", "welcome"))
-        self.assertIn("Dear {{7*7}} L,", mail.text)
+        hand = Hand()
+        await Mails(
+            self.database, fixed_keyring(), MailSettings(), TEMPLATES, hand, bytes
+        ).deliver()
+        ((_, message),) = hand.carried
+        self.assertIn(b"Dear {{7*7}} L,", message)
 
     async def test_retry(self) -> None:
         """An operator lists mails and has one that was given up tried again; the list shows no
@@ -205,7 +262,8 @@ class CommandTests(CommandTestCase):
         await self.app.mails.deliver()
         fields = {each["Field"] for each in await self.records("mail-list", "--list-fields")}
         self.assertFalse({"text", "html", "body_text"} & fields)
-        (row,) = await self.records("mail-list", "--filter-by", "state=failed")
+        (row,) = await self.records("mail-list", "--state", "failed")
+        self.assertEqual(await self.records("mail-list", "--state", "sent"), [])
         self.assertIn("no address", row["error"])
         ran = await self.command("mail-retry", "1")
         self.assertEqual(ran.status, 0, ran.err)

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.mail import rules
-from synnefo_tx.mail.model import Mail
+from synnefo_tx.mail.model import Content, Mail
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 MAIL = Mail(
-    7, NOW, "welcome", "ann@example.org", "Ann", "Hello", "Text\n", "", "waiting", 1, NOW, "", None
+    7, NOW, "welcome", "ann@example.org", "Ann", "Hello", "waiting", 1, NOW, "", None
 )  # fmt: skip
+CONTENT = Content("Hello", "Text\n")
 
 HEADERS = sorted(
     (
@@ -27,9 +28,9 @@ HEADERS = sorted(
 )  # fmt: skip
 
 
-def parsed(mail: Mail):
-    content = rules.message_of(mail, "Cloud", "noreply@cloud.example")
-    return message_from_bytes(content, policy=default)
+def parsed(mail: Mail, content: Content = CONTENT):
+    message = rules.message_of(mail, content, "Cloud", "noreply@cloud.example")
+    return message_from_bytes(message, policy=default)
 
 
 class PauseTests(SynchronousTestCase):
@@ -74,7 +75,7 @@ class MessageTests(SynchronousTestCase):
 
     def test_html(self) -> None:
         """With HTML both are there, the text first."""
-        message = parsed(evolve(MAIL, html="<p>Text</p>"))
+        message = parsed(MAIL, evolve(CONTENT, html="<p>Text</p>"))
         self.assertEqual(message.get_content_type(), "multipart/alternative")
         kinds = [part.get_content_type() for part in message.iter_parts()]
         self.assertEqual(kinds, ["text/plain", "text/html"])
@@ -82,7 +83,7 @@ class MessageTests(SynchronousTestCase):
     def test_other_scripts(self) -> None:
         """Any language passes through seven bits."""
         content = rules.message_of(
-            evolve(MAIL, subject="Καλημέρα", text="Γειά σου\n.\n"), "Νέφος", "noreply@cloud.example"
+            MAIL, Content("Καλημέρα", "Γειά σου\n.\n"), "Νέφος", "noreply@cloud.example"
         )
         self.assertTrue(content.isascii())
         message = message_from_bytes(content, policy=default)
@@ -93,7 +94,10 @@ class MessageTests(SynchronousTestCase):
     def test_no_forged_header(self, name: str, subject: str) -> None:
         """Whatever a name or subject holds, no header is added: not by CR LF, or other breaks."""
         for forged in ("", "\r\nBcc: evil@example.org", "\nX: y", "\u2028Bcc: z", "\x00\x85"):
-            message = parsed(evolve(MAIL, recipient_name=name + forged, subject=subject + forged))
+            message = parsed(
+                evolve(MAIL, recipient_name=name + forged),
+                evolve(CONTENT, subject=subject + forged),
+            )
             self.assertEqual(
                 sorted(message.keys()),
                 HEADERS,
@@ -105,4 +109,4 @@ class MessageTests(SynchronousTestCase):
         for text in ("a@b.org, c@d.org", "a@b.org\r\nBcc: x@y.org", "ann", "@b.org", "a@", "α@b.gr",
                      "<a@b.org>", "a b@c.org", ""):  # fmt: skip
             with self.assertRaises(ValueError, msg=text):
-                rules.message_of(evolve(MAIL, recipient=text), "Cloud", "n@cloud.example")
+                parsed(evolve(MAIL, recipient=text))

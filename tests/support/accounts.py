@@ -25,6 +25,7 @@ from synnefo_tx.mail.operations import Mails
 from synnefo_tx.mail.templates import Templates
 from synnefo_tx.settings import Identity, MailSettings
 from synnefo_tx.threads import ThreadPools
+from tests.support.keyring import fixed_keyring
 
 TEMPLATES = Templates("", {"service": "Cloud", "url": "http://x", "support": ""})
 
@@ -62,7 +63,7 @@ def accounts(
     tokens = Tokens(database, settings, secrets.token_bytes, cache)
     passwords = Passwords(InPlace(), secrets.token_bytes, CHEAPEST)
     own = MailSettings()
-    mails = Mails(database, own, TEMPLATES, NoCarrier(), secrets.token_bytes)
+    mails = Mails(database, fixed_keyring(), own, TEMPLATES, NoCarrier(), secrets.token_bytes)
     new_id = lambda: str(uuid.uuid4())  # noqa: E731
     users = Users(database, passwords, tokens, secrets.token_bytes, new_id, mails)
     logins = Logins(database, tokens, passwords, LoginFailures(database, settings))
