@@ -23,7 +23,6 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from synnefo_tx import application
 from synnefo_tx.application import Application, Edges
-from synnefo_tx.changes import store as changes
 from synnefo_tx.console import service as console
 from synnefo_tx.console.certificate import tls_options
 from synnefo_tx.db.connect import connector, election_connector
@@ -32,7 +31,7 @@ from synnefo_tx.db.electorate import Unopposed
 from synnefo_tx.db.leaders import report
 from synnefo_tx.db.listener import Listener
 from synnefo_tx.db.migrate import migrate, require_current
-from synnefo_tx.db.transaction import BULK_SECONDS
+from synnefo_tx.db.sweeping import sweep_all
 from synnefo_tx.demo.content import fill
 from synnefo_tx.ganeti.broker.client import AmqpBroker, from_settings
 from synnefo_tx.ganeti.rapi import ClusterEndpoint
@@ -274,18 +273,20 @@ async def reconcile_quota(app: Application) -> int:
 
 async def sweep(app: Application) -> None:
     """Remove what is past its time."""
-    await app.doors.kept.sweep()
-    await app.compute.parameters.sweep()
-    await app.compute.misses.sweep()
-    await changes.sweep(app.database, app.settings.changes.keep_seconds)
-    async with app.database.transaction("tickets-sweep") as tx:
-        await app.console.tickets.sweep(tx)
-        await app.console.places.sweep(tx)
-    async with app.database.transaction("holdings-sweep", limit_seconds=BULK_SECONDS) as tx:
-        await app.identity.quota.sweep(tx)
-    async with app.database.transaction("tokens-sweep") as tx:
-        await app.identity.tokens.sweep(tx)
-        await app.identity.sessions.sweep(tx)
-        await app.identity.logins.failures.sweep(tx)
-    async with app.database.transaction("mail-sweep") as tx:
-        await app.mails.sweep(tx)
+    identity = app.identity
+    await sweep_all(
+        app.database,
+        {
+            "replies": app.doors.kept.sweep,
+            "parameters": app.compute.parameters.sweep,
+            "request-misses": app.compute.misses.sweep,
+            "changes": app.changes.streams.sweep,
+            "tickets": app.console.tickets.sweep,
+            "places": app.console.places.sweep,
+            "holdings": identity.quota.sweep,
+            "tokens": identity.tokens.sweep,
+            "sessions": identity.sessions.sweep,
+            "login-failures": identity.logins.failures.sweep,
+            "mails": app.mails.sweep,
+        },
+    )

@@ -10,7 +10,9 @@ from synnefo_tx.caller import Caller
 from synnefo_tx.changes.feed import Feed
 from synnefo_tx.changes.figures import StreamFigures
 from synnefo_tx.changes.model import Position
+from synnefo_tx.changes.store import sweep
 from synnefo_tx.changes.subscriber import Subscriber, Watching
+from synnefo_tx.db.pool import Transaction
 from synnefo_tx.faults import ServiceUnavailable, TooManyRequests
 from synnefo_tx.rest.streaming import StreamBody
 from synnefo_tx.settings import Changes
@@ -35,6 +37,10 @@ class Streams:
     async def ended(self) -> None:
         """Return when the last stream has ended, and nothing is read for any."""
         await self.feed.ended()
+
+    async def sweep(self, tx: Transaction) -> int:
+        """Forget some of the changes that are kept no longer; how many."""
+        return await sweep(tx, self.settings.keep_seconds)
 
     def check_room(self, caller: Caller) -> None:
         """Raise TooManyRequests or ServiceUnavailable when a caller gets no further stream."""

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from synnefo_tx.changes.model import Change, Position
 from synnefo_tx.db.pool import Database, Hot, Transaction
+from synnefo_tx.db.sweeping import STEP_ROWS
 
 NUMBERED = "changes_numbered"
 """Channel on which the last number is told."""
@@ -56,11 +57,15 @@ FROM stream_sequence s LEFT JOIN LATERAL (SELECT * FROM stream_changes
   WHERE n > %(after)s::bigint ORDER BY n LIMIT %(most)s::integer) AS c ON true
 ORDER BY c.n
 """)
+# What was numbered by a clock that was ahead is old too: it would stand before all that follow.
 SWEEP = """
-WITH old AS (SELECT max(n) AS n FROM stream_changes
-  WHERE n IS NOT NULL AND numbered < synnefo_now() - make_interval(secs => %(keep)s)),
-gone AS (DELETE FROM stream_changes c USING old WHERE c.n <= old.n)
-UPDATE stream_sequence SET swept = old.n FROM old WHERE old.n IS NOT NULL
+WITH first AS MATERIALIZED (SELECT ctid AS place, numbered FROM stream_changes
+  WHERE n IS NOT NULL ORDER BY n LIMIT %(limit)s),
+gone AS (DELETE FROM stream_changes WHERE ctid = ANY (ARRAY(SELECT place FROM first
+  WHERE numbered NOT BETWEEN synnefo_now() - make_interval(secs => %(keep)s)
+   AND synnefo_now() + make_interval(secs => %(keep)s))) RETURNING n)
+UPDATE stream_sequence SET swept = greatest(swept, (SELECT max(n) FROM gone))
+WHERE EXISTS (SELECT FROM gone) RETURNING (SELECT count(*) FROM gone)
 """
 TELL_WRITTEN = f"NOTIFY {WRITTEN}"
 TELL_WANTED = f"NOTIFY {WANTED}"
@@ -123,7 +128,6 @@ async def tell_wanted(database: Database) -> None:
     await database.read(TELL_WANTED)
 
 
-async def sweep(database: Database, keep_seconds: float) -> None:
-    """Forget what was numbered longer ago."""
-    async with database.transaction("changes-sweep") as tx:
-        await tx.run(SWEEP, {"keep": keep_seconds})
+async def sweep(tx: Transaction, keep_seconds: float) -> int:
+    """Forget some of what was numbered longer ago; how many."""
+    return await tx.value(SWEEP, {"keep": keep_seconds, "limit": STEP_ROWS}) or 0

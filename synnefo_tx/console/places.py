@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from synnefo_tx.console.model import Refusal, too_many
 from synnefo_tx.db.pool import Transaction
+from synnefo_tx.db.sweeping import STEP_ROWS
 
 LEASE_SECONDS = 15.0
 RENEWED_SECONDS = 10.0
@@ -32,7 +33,12 @@ ON CONFLICT (session_key) DO UPDATE SET expires = excluded.expires
 WHERE console_sessions.expires < excluded.expires - make_interval(secs => %(spent)s)
 """
 RELEASE = "DELETE FROM console_sessions WHERE session_key = %(key)s"
-SWEEP = "DELETE FROM console_sessions WHERE expires <= synnefo_now()"
+SWEEP = """
+DELETE FROM console_sessions WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM console_sessions
+    WHERE expires <= synnefo_now()
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+"""
 
 
 class Places:
@@ -68,6 +74,6 @@ class Places:
         """Give a place back; harmless when it is not taken."""
         await tx.run(RELEASE, {"key": key})
 
-    async def sweep(self, tx: Transaction) -> None:
-        """Forget places whose leases are over."""
-        await tx.run(SWEEP)
+    async def sweep(self, tx: Transaction) -> int:
+        """Forget some of the places whose leases are over; how many."""
+        return await tx.run(SWEEP, {"limit": STEP_ROWS})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from synnefo_tx.db.pool import Transaction
+from synnefo_tx.db.sweeping import STEP_ROWS
 
 # Two requests of one user must not both take the last place; the lock ends with the transaction.
 LOCK_USER = "SELECT pg_advisory_xact_lock(%(lock_class)s, hashtext(%(user_uuid)s))"
@@ -24,7 +25,12 @@ UPDATE console_tickets SET used = synnefo_now()
 WHERE ticket_hash = %(ticket_hash)s AND used IS NULL AND expires > synnefo_now()
 RETURNING user_uuid::text, token_id, session_id, server_id, instance, password_sealed
 """
-DELETE_OLD = "DELETE FROM console_tickets WHERE expires <= synnefo_now()"
+DELETE_OLD = """
+DELETE FROM console_tickets WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM console_tickets
+    WHERE expires <= synnefo_now()
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+"""
 
 
 @frozen
@@ -79,5 +85,5 @@ class TicketStore:
         )
 
     async def delete_old(self) -> int:
-        """Forget expired tickets; how many those were."""
-        return await self._tx.run(DELETE_OLD)
+        """Forget some expired tickets; how many those were."""
+        return await self._tx.run(DELETE_OLD, {"limit": STEP_ROWS})

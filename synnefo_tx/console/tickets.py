@@ -117,7 +117,7 @@ class Tickets:
         )
 
     async def sweep(self, tx: Transaction) -> int:
-        """Forget expired tickets; how many those were. To be called now and then by a timer."""
+        """Forget some expired tickets; how many those were."""
         return await TicketStore(tx).delete_old()
 
 

@@ -17,6 +17,7 @@ from twisted.internet.defer import DeferredLock, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from synnefo_tx.db.pool import Database, Hot, Transaction
+from synnefo_tx.db.sweeping import STEP_ROWS
 from synnefo_tx.faults import BadRequest, ServiceUnavailable, UnprocessableEntity
 from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.keyring.rotation import SealedColumn
@@ -49,8 +50,10 @@ UPDATE idempotent_replies SET status = %(status)s, sealed = %(sealed)s
 WHERE userid = %(user)s AND path = %(path)s AND request_key = %(key)s
 """)
 SWEEP = """
-DELETE FROM idempotent_replies
-WHERE created <= synnefo_now() - make_interval(secs => %(life)s::float8)
+DELETE FROM idempotent_replies WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotent_replies
+    WHERE created <= synnefo_now() - make_interval(secs => %(life)s::float8)
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -134,10 +137,9 @@ class KeptReplies:
         sealed = await self._keyring.seal(tx, reply.body, PURPOSE)
         await tx.run(KEEP, {**_named(wanted), "status": reply.status, "sealed": sealed})
 
-    async def sweep(self) -> None:
-        """Forget what is past its time."""
-        async with self._database.transaction("replies-sweep") as tx:
-            await tx.run(SWEEP, {"life": self._life_seconds})
+    async def sweep(self, tx: Transaction) -> int:
+        """Forget some of what is past its time; how many."""
+        return await tx.run(SWEEP, {"life": self._life_seconds, "limit": STEP_ROWS})
 
 
 @frozen

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from synnefo_tx.db.pool import Database
+from synnefo_tx.db.pool import Database, Transaction
+from synnefo_tx.db.sweeping import STEP_ROWS
 from synnefo_tx.faults import TooManyRequests
 from synnefo_tx.rest.address import counted_as
 
@@ -20,7 +21,10 @@ ON CONFLICT (address) DO UPDATE SET
   THEN m.began ELSE excluded.began END
 """
 SWEEP = """
-DELETE FROM request_misses WHERE began <= synnefo_now() - make_interval(secs => %(window)s)
+DELETE FROM request_misses WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM request_misses
+    WHERE began <= synnefo_now() - make_interval(secs => %(window)s)
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -43,7 +47,6 @@ class Misses:
         async with self._database.transaction("request-miss") as tx:
             await tx.run(ADD, self._limits | {"address": counted_as(address)})
 
-    async def sweep(self) -> None:
-        """Forget what is past its time."""
-        async with self._database.transaction("request-misses-sweep") as tx:
-            await tx.run(SWEEP, self._limits)
+    async def sweep(self, tx: Transaction) -> int:
+        """Forget some of what is past its time; how many."""
+        return await tx.run(SWEEP, self._limits | {"limit": STEP_ROWS})

@@ -6,7 +6,16 @@ import psycopg2
 from twisted.internet.task import Clock
 
 from synnefo_tx.changes.sequencer import TELL_SECONDS, Announcer, Demand
-from synnefo_tx.changes.store import NUMBER_MAX, WANTED, WRITTEN, end_of_stream, number, pending
+from synnefo_tx.changes.store import (
+    NUMBER_MAX,
+    WANTED,
+    WRITTEN,
+    end_of_stream,
+    number,
+    pending,
+    sweep,
+)
+from synnefo_tx.db.sweeping import STEP_ROWS
 from tests.support.database import DatabaseTestCase
 from tests.support.processes import until
 
@@ -48,6 +57,35 @@ class NumberTests(DatabaseTestCase):
         after = await self.number()
         self.assertEqual((len(before), len(after)), (3, 1))
         self.assertLess(max(before), after[0])
+
+    async def test_swept_in_steps(self) -> None:
+        """Old changes go in bounded steps, however many have gathered, and what is not kept any
+        more is known at each; newer ones stay."""
+        async with self.database.transaction("history") as tx:
+            await tx.run(MADE.format(STEP_ROWS + 20))
+            await tx.run(
+                "UPDATE stream_changes SET n = id, numbered = synnefo_now() - interval '1 hour'"
+                " + (CASE WHEN id > %(old)s THEN interval '1 hour' ELSE interval '0' END)",
+                {"old": STEP_ROWS + 10},
+            )
+        for count, swept, left in ((STEP_ROWS, STEP_ROWS, 20), (10, STEP_ROWS + 10, 10), (0,) * 3):
+            async with self.database.transaction("sweep") as tx:
+                self.assertEqual(await sweep(tx, 300.0), count)
+            if count:
+                rows = await self.database.read(
+                    "SELECT swept, (SELECT count(*) FROM stream_changes) FROM stream_sequence"
+                )
+                self.assertEqual(rows, [(swept, left)])
+
+    async def test_numbered_ahead(self) -> None:
+        """Changes that were numbered while the clock was ahead do not stand before the others."""
+        async with self.database.transaction("history") as tx:
+            await tx.run(MADE.format(10))
+            await tx.run(
+                "UPDATE stream_changes SET n = id, numbered = synnefo_now() + interval '1 year'"
+            )
+        async with self.database.transaction("sweep") as tx:
+            self.assertEqual(await sweep(tx, 300.0), 10)
 
     async def test_minor(self) -> None:
         """Minor changes wait until they are asked for."""

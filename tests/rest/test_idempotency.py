@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx import application
+from synnefo_tx.db.sweeping import sweep
 from synnefo_tx.faults import BadRequest, UnprocessableEntity
 from synnefo_tx.rest.kept import (
     KEY_MAX,
@@ -101,11 +102,11 @@ class KeptTests(DatabaseTestCase):
     async def test_time(self) -> None:
         """A key that is past its time is as good as new, and is swept away."""
         await self.act(b"body", b"first")
-        await self.kept.sweep()
+        await sweep(self.database, "test", self.kept.sweep)
         self.assertEqual(await self.act(b"body", b"second"), ("again", 202, b"first"))
         self.kept = self.keeping(0.0)
         self.assertEqual(await self.act(b"other", b"second"), b"second")
-        await self.kept.sweep()
+        await sweep(self.database, "test", self.kept.sweep)
         self.assertEqual(await self.database.read("SELECT * FROM idempotent_replies"), [])
 
     async def test_any_order(self) -> None:

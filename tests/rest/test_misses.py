@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synnefo_tx.db.sweeping import sweep
 from synnefo_tx.faults import TooManyRequests
 from synnefo_tx.rest.misses import Misses
 from tests.support.database import DatabaseTestCase, open_database
@@ -40,9 +41,9 @@ class MissesTests(DatabaseTestCase):
         await self.one.add("192.0.2.1")
         await self.one.check("192.0.2.1")
         self.assertEqual(await self.database.read("SELECT misses FROM request_misses"), [(1,)])
-        await self.one.sweep()
+        await sweep(self.database, "test", self.one.sweep)
         self.assertEqual(await self.database.read("SELECT count(*) FROM request_misses"), [(1,)])
         async with self.database.transaction("later") as tx:
             await tx.run("UPDATE request_misses SET began = began - interval '301 seconds'")
-        await self.one.sweep()
+        await sweep(self.database, "test", self.one.sweep)
         self.assertEqual(await self.database.read("SELECT count(*) FROM request_misses"), [(0,)])

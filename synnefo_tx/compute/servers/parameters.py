@@ -16,6 +16,7 @@ from typing import Any
 from synnefo_tx.compute.images.model import Image
 from synnefo_tx.compute.servers.model import ServerDraft
 from synnefo_tx.db.pool import Database, Hot, Transaction
+from synnefo_tx.db.sweeping import STEP_ROWS
 from synnefo_tx.faults import ItemNotFound
 from synnefo_tx.ganeti.backends.store import BackendStore
 from synnefo_tx.keyring.operations import Keyring
@@ -43,7 +44,10 @@ BACKEND = "SELECT backend FROM servers WHERE id = %(server)s"
 END = Hot("DELETE FROM server_params WHERE id_sha256 = %(id)s")
 END_OF_SERVER = Hot("DELETE FROM server_params WHERE server = %(server)s")
 SWEEP = """
-DELETE FROM server_params WHERE created < synnefo_now() - make_interval(secs => %(life)s)
+DELETE FROM server_params WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM server_params
+    WHERE created < synnefo_now() - make_interval(secs => %(life)s)
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -122,10 +126,10 @@ class Parameters:
         """The job that needed them is over."""
         await tx.run(END_OF_SERVER, {"server": server})
 
-    async def sweep(self) -> None:
-        """Remove parameters that nobody fetched in time."""
-        async with self._database.transaction("parameters-sweep") as tx:
-            await tx.run(SWEEP, {"life": self._settings.vmapi_life_seconds})
+    async def sweep(self, tx: Transaction) -> int:
+        """Remove some of the parameters that nobody fetched in time; how many."""
+        life = self._settings.vmapi_life_seconds
+        return await tx.run(SWEEP, {"life": life, "limit": STEP_ROWS})
 
 
 def _digest(id: str) -> bytes:
