@@ -48,12 +48,12 @@ class JournalList(ListCommand):
         parser.add_argument("--server", type=int, metavar="ID", help="only what this one met")
         parser.add_argument(
             "--limit", type=int, default=LIMIT, metavar="NUMBER",
-            help="look at so many entries, the newest, before filtering",
+            help="show so many entries at most, the newest; --filter-by looks at these alone",
         )  # fmt: skip
         parser.add_argument("--before", type=int, metavar="ID", help="only entries before it")
 
     async def rows(self, app: Context, options: Options) -> Sequence[Entry]:
-        """The newest entries."""
+        """The newest entries of what is asked for."""
         if not 1 <= options.limit <= LIMIT_MAX:
             raise BadRequest(f"--limit must be between 1 and {LIMIT_MAX}")
         server = options.server
@@ -61,5 +61,9 @@ class JournalList(ListCommand):
             kind=None if server is None else "server",
             object=None if server is None else str(server),
             before=options.before,
+            owner=(await app.identity.users.get(options.user)).uuid if options.user else None,
+            project=(
+                (await app.identity.projects.get(options.project)).uuid if options.project else None
+            ),
         )
         return await app.journal.page(OPERATOR, scope, options.limit)

@@ -46,7 +46,7 @@ class Scope:
     """Which entries are asked for, and what the asker may see.
 
     Without ``sees_all`` entries about things of ``user``, and about the projects themselves of
-    which ``projects`` are those of the user.
+    which ``projects`` are those of the user. ``owner`` is for who sees all: whose things.
     """
 
     user: str = ""
@@ -56,3 +56,4 @@ class Scope:
     object: str | None = None
     project: str | None = None
     before: int | None = None
+    owner: str | None = None

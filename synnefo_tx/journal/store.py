@@ -53,7 +53,7 @@ def page_statement(scope: Scope) -> str:
         asked.append("id < %(before)s")
     own = [*asked, *(["project = %(project)s"] if scope.project else [])]
     if scope.sees_all:
-        pieces = [own]
+        pieces = [[*own, *(["owner = %(owner)s"] if scope.owner else [])]]
     else:
         pieces = [
             [*own, "owner = %(user)s"],
@@ -75,6 +75,7 @@ def page_parameters(scope: Scope, limit: int) -> dict[str, Any]:
         "object": scope.object,
         "project": scope.project,
         "before": scope.before,
+        "owner": scope.owner,
         "limit": limit,
     }
 

@@ -96,6 +96,18 @@ class JournalTests(DatabaseTestCase):
         self.assertEqual(len(await self.actions(OPERATOR)), 6)
         self.assertEqual(await self.actions(OPERATOR, kind="server", object="2"), ["foreign"])
 
+    async def test_rare(self) -> None:
+        """The newest of a user's things, and of a project, are found however much was done to
+        others since; a user may not ask for another's."""
+        await self.write("rare", owner="ann", project="lab")
+        for _ in range(5):
+            await self.write("often", owner="bob", project="bob")
+        for asked in (Scope(owner="ann"), Scope(project="lab"), Scope(owner="ann", project="lab")):
+            (entry,) = await self.journal.page(OPERATOR, asked, 2)
+            self.assertEqual(entry.action, "rare")
+        self.assertEqual(await self.actions(OPERATOR, owner="ann", project="bob"), [])
+        self.assertEqual(await self.actions(BOB, owner="ann"), ["often"] * 5)
+
     async def test_pages(self) -> None:
         """Pages follow each other without gap or repetition."""
         for index in range(7):
