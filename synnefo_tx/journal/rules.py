@@ -35,9 +35,17 @@ def parse(name: str) -> date | None:
     return date(int(match[1]), int(match[2]), 1) if match else None
 
 
-def is_past(month: date, today: date, months_kept: int) -> bool:
-    """Whether a whole month is older than what is kept; 0 keeps everything."""
-    return months_kept > 0 and month < later(month_of(today), -months_kept)
+def past(existing: Iterable[date], today: date, months_kept: int) -> list[date]:
+    """The whole months that are older than what is kept; 0 keeps everything.
+
+    So many of those that have begun stay, however old: a clock that jumps ahead by years must not
+    take the journal with it. After a long time out of service they go as new months begin.
+    """
+    this = month_of(today)
+    begun = sorted(month for month in existing if month <= this)
+    surplus = begun[: max(0, len(begun) - months_kept - 1)]
+    oldest_kept = later(this, -months_kept)
+    return [month for month in surplus if month < oldest_kept] if months_kept else []
 
 
 def wanted(today: date, existing: Collection[date], rest: Iterable[date]) -> list[date]:

@@ -39,7 +39,14 @@ CREATE TRIGGER journal_not_emptied BEFORE TRUNCATE ON {name}
 CREATE = "CREATE TABLE {name} (LIKE journal INCLUDING ALL)"
 ATTACH = "ALTER TABLE journal ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')"
 DETACH_REST = "ALTER TABLE journal DETACH PARTITION journal_rest"
-MOVE_REST = "INSERT INTO journal SELECT * FROM journal_rest"
+# Detached, it has the journal's columns and none of its row triggers.
+SET_REST_ASIDE = "ALTER TABLE journal_rest RENAME TO journal_aside"
+IS_ASIDE = "SELECT to_regclass('journal_aside') IS NOT NULL"
+MOVE = """
+WITH moved AS (DELETE FROM journal_aside
+  WHERE ctid = ANY (ARRAY(SELECT ctid FROM journal_aside LIMIT %(limit)s)) RETURNING *)
+INSERT INTO journal SELECT * FROM moved
+"""
 DROP = "DROP TABLE {name}"
 CREATE_REST = "CREATE TABLE journal_rest PARTITION OF journal DEFAULT"
 
@@ -119,15 +126,26 @@ class PartitionStore:
         begin, end = (f"{day} 00:00:00+00" for day in (month, rules.later(month, 1)))
         await self._tx.run(ATTACH.format(name=name, begin=begin, end=end))
 
-    async def take_rest(self, months: list[date]) -> None:
-        """Make partitions of ``months`` and move to them what no partition took."""
+    async def set_rest_aside(self, months: list[date]) -> None:
+        """Make partitions of ``months``, which ``move`` will fill with what no partition took."""
         await self._tx.run(DETACH_REST)
+        await self._tx.run(SET_REST_ASIDE)
         for month in months:
             await self.attach(month)
-        await self._tx.run(MOVE_REST)
-        await self._tx.run(DROP.format(name="journal_rest"))
         await self._tx.run(CREATE_REST)
         await self._tx.run(GUARD.format(name="journal_rest"))
+
+    async def is_aside(self) -> bool:
+        """Whether something was set aside and is not moved yet."""
+        return bool(await self._tx.value(IS_ASIDE))
+
+    async def move(self, limit: int) -> int:
+        """Move some of what was set aside to its partitions; how many rows."""
+        return await self._tx.run(MOVE, {"limit": limit})
+
+    async def end_move(self) -> None:
+        """Nothing is aside any more."""
+        await self._tx.run(DROP.format(name="journal_aside"))
 
     async def drop(self, month: date) -> None:
         """Forget a month."""

@@ -8,10 +8,12 @@ from psycopg2 import errors
 
 from synnefo_tx.caller import OPERATOR, Caller
 from synnefo_tx.db.pool import DatabaseUnavailable
+from synnefo_tx.db.sweeping import STEP_ROWS
 from synnefo_tx.journal.acting import Actor
 from synnefo_tx.journal.model import Scope
 from synnefo_tx.journal.operations import Journal
 from synnefo_tx.journal.record import DETAILS_MAX, record, record_end
+from synnefo_tx.journal.store import PartitionStore
 from synnefo_tx.log import request_id
 from synnefo_tx.settings import Journal as Settings
 from tests.support.database import DatabaseTestCase, open_database
@@ -186,6 +188,35 @@ class JournalTests(DatabaseTestCase):
             },
         )
         self.assertEqual(await self.actions(OPERATOR), ["third", "second"])
+
+    async def test_much_without_month(self) -> None:
+        """However much was written while no month had its partition: it moves in steps between
+        which others write, goes on after a stop, and in the end all is seen, once."""
+        count = STEP_ROWS + 10
+        async with self.database.transaction("fill") as tx:
+            await tx.run(
+                "INSERT INTO journal (at, actor, action, kind, object)"
+                " SELECT synnefo_now() - n %% 70 * interval '1 day', '', n, 'server', 1"
+                " FROM generate_series(1, %(count)s) AS n",
+                {"count": count},
+            )
+        await self.journal._make()
+        async with self.database.transaction("first") as tx:
+            store = PartitionStore(tx)
+            self.assertTrue(await store.is_aside())
+            self.assertEqual(await store.move(STEP_ROWS), STEP_ROWS)
+        await self.write("meanwhile")
+        self.journal = Journal(self.database, Settings(months_kept=0))
+        await self.journal.keep_partitions()
+        (row,) = await self.database.read("SELECT count(*), count(DISTINCT action) FROM journal")
+        self.assertEqual(row, (count + 1, count + 1))
+        partitions = await self.partitions()
+        self.assertEqual(partitions["journal_rest"], 0)
+        self.assertNotIn("journal_aside", partitions)
+        for sql in ("DELETE FROM journal", "TRUNCATE journal_rest"):
+            with self.assertRaises(errors.RaiseException):
+                async with self.database.transaction("forge") as tx:
+                    await tx.run(sql)
 
     async def test_writer_in_the_way(self) -> None:
         """While somebody writes, partitions wait a second and leave it; nobody waits for them."""

@@ -24,15 +24,16 @@ class MonthTests(SynchronousTestCase):
     def test_past(self) -> None:
         """Whole months beyond those that are kept are past; 0 keeps all."""
         today = date(2026, 3, 31)
-        for month, kept, past in (
-            (date(2026, 2, 1), 1, False),
-            (date(2026, 1, 1), 1, True),
-            (date(2024, 3, 1), 24, False),
-            (date(2024, 2, 1), 24, True),
-            (date(1970, 1, 1), 0, False),
-            (date(2027, 1, 1), 1, False),
-        ):
-            self.assertEqual(rules.is_past(month, today, kept), past, (month, kept))
+        months = [rules.later(date(2024, 1, 1), n) for n in range(29)]
+        self.assertEqual(rules.past(months, today, 24), [date(2024, 1, 1), date(2024, 2, 1)])
+        self.assertEqual(rules.past(reversed(months), today, 1)[-1], date(2026, 1, 1))
+        self.assertEqual(rules.past(months, today, 0), [])
+
+    def test_clock_ahead(self) -> None:
+        """A clock that jumps years ahead takes no more months than it makes."""
+        months = [rules.later(date(2024, 1, 1), n) for n in range(29)]
+        self.assertEqual(len(rules.past(months, date(2036, 3, 31), 24)), 4)
+        self.assertEqual(rules.past(months[-25:], date(2036, 3, 31), 24), [])
 
     @given(st.dates(date(1900, 1, 1), date(2900, 1, 1)), st.integers(-500, 500))
     def test_later(self, day: date, months: int) -> None:
