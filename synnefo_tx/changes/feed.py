@@ -184,5 +184,8 @@ class Feed:
         if now < self._beat_at or self._place is None:
             return
         self._beat_at = now + BEAT_SECONDS
+        epoch, n = self._place.epoch, self._place.n
+        behind = list(self._behind)
         for each in self._everybody():
-            each.beat(self._place)
+            # Those behind were not told yet what lies between.
+            each.beat(Position(epoch, each.n if each in behind else max(n, each.n)))

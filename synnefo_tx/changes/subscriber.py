@@ -50,8 +50,8 @@ class Subscriber:
         self._body.write(told("reset", place))
 
     def beat(self, place: Position) -> None:
-        """Say that nothing else is said."""
-        self._body.write(told("beat", Position(place.epoch, max(place.n, self.n))))
+        """Say that all up to ``place`` was said."""
+        self._body.write(told("beat", place))
 
     def tell(self, events: Sequence[bytes]) -> None:
         """Pass events on."""
