@@ -60,7 +60,7 @@ def build_changes(
     return ChangeParts(
         sequencer=Sequencer(database, edges.hearing, edges.clock, edges.electorate, demand, epochs),
         announcer=Announcer(database, edges.clock, demand),
-        streams=Streams(feed, identity.access, settings.changes, figures),
+        streams=Streams(feed, identity.access, settings.changes, figures, edges.clock),
         epochs=epochs,
     )
 

@@ -185,7 +185,7 @@ class Feed:
             return
         self._beat_at = now + BEAT_SECONDS
         epoch, n = self._place.epoch, self._place.n
-        behind = list(self._behind)
+        behind = set(self._behind)
         for each in self._everybody():
             # Those behind were not told yet what lies between.
             each.beat(Position(epoch, each.n if each in behind else max(n, each.n)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from synnefo_tx.caller import Caller
@@ -18,6 +19,8 @@ from synnefo_tx.rest.streaming import StreamBody
 from synnefo_tx.settings import Changes
 
 RETRY_AFTER_SECONDS = "30"
+END_SECONDS = 1.0
+"""How long a client that is let in no more may take to read what was written before."""
 
 
 class Streams:
@@ -26,12 +29,18 @@ class Streams:
     log = Logger()
 
     def __init__(
-        self, feed: Feed, watching: Watching, settings: Changes, figures: StreamFigures
+        self,
+        feed: Feed,
+        watching: Watching,
+        settings: Changes,
+        figures: StreamFigures,
+        clock: IReactorTime,
     ) -> None:
         self.settings = settings
         self.feed = feed
         self._watching = watching
         self._figures = figures
+        self._clock = clock
         self._open: Counter[str] = Counter()
 
     async def ended(self) -> None:
@@ -54,15 +63,21 @@ class Streams:
     def follow(self, caller: Caller, resumed: Position | None, body: StreamBody) -> None:
         """Tell a caller what changes, until the body ends or the caller is let in no more."""
         subscriber = Subscriber(caller, resumed, body)
+        cutting: IDelayedCall | None = None
 
         def lost(reason: str) -> None:
+            nonlocal cutting
             self.log.info("a stream of {user} ends: {reason}", user=caller.user, reason=reason)
+            # Nothing is waited for that is not read: it would keep its place for ever.
+            cutting = self._clock.callLater(END_SECONDS, body.cut)
             subscriber.end()
 
         watch = self._watching.watch(caller, lost)
 
         def ended(was_cut: bool) -> None:
             watch.end()
+            if cutting is not None and cutting.active():
+                cutting.cancel()
             self.feed.leave(subscriber)
             self._open[caller.user] -= 1
             if not self._open[caller.user]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
 from synnefo_tx.changes.model import position
 from synnefo_tx.compute.servers.store import ServerStore
 from synnefo_tx.settings import Changes, Settings
@@ -35,8 +38,12 @@ class StreamTests(StreamTestCase):
         built = (await stream.event("server", op="put", id=id)).data["doc"]
         self.assertEqual(built["metadata"], {"a": 'é"\n'})
         await self.settle()
-        await stream.until(lambda s: s.events[-1].data.get("doc", {}).get("status") == "ACTIVE"
-            or any(e.data.get("doc", {}).get("status") == "ACTIVE" for e in s.events))  # fmt: skip
+        await stream.until(
+            lambda s: any(
+                e.name == "server" and e.data.get("doc", {}).get("status") == "ACTIVE"
+                for e in s.events
+            )
+        )
         shown = (await self.request("GET", f"{SERVERS}/{id}")).json["server"]
         told = [each.data["doc"] for each in stream.events if each.name == "server"]
         self.assertEqual(told[-1], shown)
@@ -227,4 +234,34 @@ class UnreadTests(StreamTestCase):
             if len(self.app.site.streams) == 1:
                 break
         self.assertEqual(len(self.app.site.streams), 1)
+        self.assertIsNone(reader.ended)
+
+
+class UnreadAndRevokedTests(StreamTestCase):
+    settings = Settings(changes=Changes(unread_max_bytes=50_000_000))
+
+    async def test_revoked(self) -> None:
+        """A stream ends with its token also when its client does not read: it keeps no place."""
+        stranger = await self.make_caller("stranger@example.org")
+        stream, reader = await self.follow(await self.token(stranger)), await self.follow()
+        stream.pause()
+        for number in range(12):
+            async with self.database.transaction("image") as tx:
+                await tx.run(
+                    "UPDATE images SET name = repeat('x', 1000000) || %(n)s", {"n": number}
+                )
+            await reader.until(
+                lambda s, n=number: any(
+                    e.data.get("doc", {}).get("name", "").endswith(f"x{n}") for e in s.events
+                )
+            )
+        self.assertEqual(len(self.app.site.streams), 2)
+        async with self.database.transaction("revoke") as tx:
+            await tx.run(
+                "DELETE FROM api_tokens WHERE user_uuid = %(user)s", {"user": stranger.user}
+            )
+        deadline = reactor.seconds() + 5
+        while len(self.app.site.streams) == 2:
+            self.assertLess(reactor.seconds(), deadline)
+            await deferLater(reactor, 0.05)
         self.assertIsNone(reader.ended)
