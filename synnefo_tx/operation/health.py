@@ -28,11 +28,16 @@ class PartHealth:
 
 
 class Health:
-    """Asks all parts at once. A part answers with a text, or raises Unwell."""
+    """Asks all parts at once. A part answers with a text, or raises Unwell.
+
+    Anybody may ask without being known, so who asks while the parts are asked has the same answer:
+    a flood takes no more of the database than one.
+    """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._parts: dict[str, Ask] = {}
+        self._waiting: list[Deferred[list[PartHealth]]] = []
 
     def add(self, name: str, ask: Ask) -> None:
         """Ask ``ask`` about ``name``."""
@@ -40,9 +45,18 @@ class Health:
 
     async def report(self) -> list[PartHealth]:
         """The answers of all parts, in the order they were added."""
-        asked = [Deferred.fromCoroutine(self._one(name, ask)) for name, ask in self._parts.items()]
-        found: list[PartHealth] = await gatherResults(asked)
-        return found
+        waiting: Deferred[list[PartHealth]] = Deferred(lambda d: None)
+        self._waiting.append(waiting)
+        if len(self._waiting) == 1:
+            asked = [Deferred.fromCoroutine(self._one(*each)) for each in self._parts.items()]
+            gatherResults(asked).addCallback(self._tell)
+        return await waiting
+
+    def _tell(self, found: list[PartHealth]) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:
+                each.callback(found)
 
     async def _one(self, name: str, ask: Ask) -> PartHealth:
         async def answer() -> str:
