@@ -3,9 +3,14 @@ leaders of pollers and timers told."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from twisted.logger import Logger
+
 from synnefo_tx.compute.servers.store import oldest_tasks
-from synnefo_tx.db.leaders import leaders
+from synnefo_tx.db.leaders import Leader, leaders
 from synnefo_tx.db.pool import Database
+from synnefo_tx.faults import ServiceUnavailable
 from synnefo_tx.ganeti.backends.operations import Backends
 from synnefo_tx.ganeti.broker.consumer import Consumer
 from synnefo_tx.ganeti.broker.model import Outcome
@@ -21,6 +26,8 @@ PER_CLUSTER = ("backend",)
 
 class Gauges:
     """Jobs and poll lag per cluster, leaders, use of the pool."""
+
+    log = Logger()
 
     def __init__(
         self,
@@ -54,7 +61,7 @@ class Gauges:
         self._differences = reading(
             "synnefo_reconcile_differences", "Servers and instances that differ", PER_CLUSTER
         )
-        self._add_leaders(metrics)
+        self._add_shared(metrics)
         self._busy = metrics.gauge("synnefo_database_busy", "Database connections in use")
         self._waiting = metrics.gauge("synnefo_database_waiting", "Callers that wait for one")
 
@@ -62,7 +69,10 @@ class Gauges:
         if consumer is not None:
             self._add_broker(metrics)
 
-    def _add_leaders(self, metrics: Metrics) -> None:
+    def _add_shared(self, metrics: Metrics) -> None:
+        self._answers = metrics.reading(
+            "synnefo_database_answers", "Whether the database answered for these metrics"
+        )
         self._silence = metrics.reading(
             "synnefo_leader_silence_seconds", "Time since a leader told how it goes", ("election",)
         )
@@ -104,31 +114,51 @@ class Gauges:
     async def read(self, now_seconds: float) -> None:
         """Bring the gauges up to date; ``now_seconds`` is the reactor's time."""
         await self.refresh(now_seconds)
-        self._open.clear()
-        self._oldest.clear()
-        for backend, count, oldest in await open_counts(self._database):
+        try:
+            await self._read_shared(now_seconds)
+        except ServiceUnavailable as error:
+            # What this process counted is wanted most while the database is away.
+            self.log.warn("metrics lack what is in the database: {error}", error=str(error))
+            self._clear()
+            self._mails.clear()
+            self._answers.set(0)
+        else:
+            self._answers.set(1)
+
+    async def _read_shared(self, now_seconds: float) -> None:
+        """Bring up to date what is of the whole service."""
+        intents, tasks = await open_counts(self._database), await oldest_tasks(self._database)
+        found, watched = await leaders(self._database), await self.watches(now_seconds)
+        await self._mails.read()
+        # From here on nothing is waited for: another who asks sees all or nothing of it.
+        self._clear()
+        for backend, count, oldest in intents:
             self._open.set(count, backend)
             self._oldest.set(oldest, backend)
-        self._tasks.clear()
-        for task, seconds in await oldest_tasks(self._database):
+        for task, seconds in tasks:
             self._tasks.set(seconds, task)
-        await self._read_leaders(now_seconds)
-        await self._mails.read()
+        self._set_leaders(found, watched)
+
+    def _clear(self) -> None:
+        """Forget what may not be so any more."""
+        for each in (
+            self._open, self._oldest, self._tasks, self._lag, self._failing, self._differences,
+            self._silence, self._epochs, self._drift,
+        ):  # fmt: skip
+            each.clear()
 
     async def watches(self, now_seconds: float) -> list[Watch]:
         """How the watch of each cluster goes."""
         online = {each.id for each in await self._backends.list() if not each.offline}
         return watches(now_seconds, self._poller.lags, await leaders(self._database), online)
 
-    async def _read_leaders(self, now_seconds: float) -> None:
-        for each in (self._lag, self._failing, self._differences, self._silence, self._epochs):
-            each.clear()
-        for watch in await self.watches(now_seconds):
+    def _set_leaders(self, found: Iterable[Leader], watched: Iterable[Watch]) -> None:
+        for watch in watched:
             self._failing.set(watch.failing, watch.backend)
             self._differences.set(watch.differences, watch.backend)
             if watch.lag_seconds is not None:
                 self._lag.set(watch.lag_seconds, watch.backend)
-        for leader in await leaders(self._database):
+        for leader in found:
             self._epochs.set(leader.epoch, leader.name)
             if leader.told_seconds is not None:
                 self._silence.set(leader.told_seconds, leader.name)

@@ -16,6 +16,11 @@ class MailGauges:
             "synnefo_oldest_mail_seconds", "Age of the oldest mail that waits"
         )
 
+    def clear(self) -> None:
+        """Forget them."""
+        self._count.clear()
+        self._oldest.clear()
+
     async def read(self) -> None:
         """Read them anew."""
         counts = await self._mails.counts()

@@ -232,6 +232,21 @@ class ServerRouteTests(CloudHttpTestCase):
         self.assertIn('synnefo_open_intents{backend="1"} 1.0', text)
         self.assertNotIn("Secret", json.dumps(text))
 
+    async def test_metrics_without_database(self) -> None:
+        """While the database is away a process still tells what it counted itself, and nothing of
+        what it cannot know."""
+        await self.post()
+        ask = ("GET", "/metrics")
+        text = (await self.request(*ask, token=None)).body.decode()
+        self.assertIn("synnefo_database_answers 1.0", text)
+        await self.database.close()
+        answer = await self.request(*ask, token=None)
+        self.assertEqual(answer.status, 200)
+        text = answer.body.decode()
+        self.assertIn("synnefo_database_answers 0.0", text)
+        self.assertIn('endpoint="POST /compute/v2.0/servers",status="202"', text)
+        self.assertNotIn("synnefo_open_intents{", text)
+
 
 class GuessedParametersTests(CloudHttpTestCase):
     settings = Settings(compute=Compute(vmapi_nodes_only=True, vmapi_misses_max=3))
