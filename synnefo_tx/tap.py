@@ -13,6 +13,7 @@ from twisted.python.usage import UsageError
 
 from synnefo_tx import settings
 from synnefo_tx.service import ROLES, CloudService
+from synnefo_tx.starting import steady_reactor
 from synnefo_tx.supervisor import Supervisor
 
 WORKERS_MAX = 64
@@ -52,7 +53,7 @@ class Options(UsageOptions):
 def makeService(options: Any, reactor: Any = None) -> IService:
     """The service of this process. A settings error ends it with one line."""
     if reactor is None:
-        from twisted.internet import reactor
+        reactor = steady_reactor()
     try:
         loaded = settings.load(os.environ, options["config"])
     except settings.SettingsError as error:

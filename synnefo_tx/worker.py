@@ -37,6 +37,7 @@ from synnefo_tx.operation.health import Unwell
 from synnefo_tx.rest.metrics import FOLDER_VARIABLE, Metrics
 from synnefo_tx.service import ROLES, CloudService, Inherited
 from synnefo_tx.settings import Settings
+from synnefo_tx.starting import steady_reactor
 
 # Beyond the time for running requests; then the kernel ends what does not end by itself.
 END_SLACK_SECONDS = 20
@@ -172,7 +173,7 @@ class Options(UsageOptions):
 def makeService(options: Any, reactor: Any = None) -> IService:
     """The service of a process below a supervisor."""
     if reactor is None:
-        from twisted.internet import reactor
+        reactor = steady_reactor()
     # A terminal that hangs up is the supervisor's concern.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

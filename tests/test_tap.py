@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,6 +20,34 @@ from synnefo_tx.tap import Options
 
 ROOT = Path(__file__).parent.parent
 TWISTD = Path(sys.executable).with_name("twistd")
+
+
+STEADY = """
+import os, time
+from synnefo_tx import {module}
+from twisted.internet import reactor
+options = {module}.Options()
+options.parseOptions([])
+{module}.makeService(options)
+ending = reactor.callLater(0.05, reactor.stop)
+assert 0 < ending.getTime() - time.monotonic() < 0.05, ending.getTime()
+reactor.run()
+"""
+"""A process as twistd makes it, until a timer ends it."""
+
+
+class ClockTests(SynchronousTestCase):
+    def test_steady(self) -> None:
+        """A process and its workers wait by a clock that nobody sets: a step of the time of day
+        neither holds their timers nor ends them."""
+        home = self.mktemp()
+        environ = {**os.environ, "SYNNEFO_HOME": home, "PROMETHEUS_MULTIPROC_DIR": home}
+        for module in ("tap", "worker"):
+            ran = subprocess.run(
+                [sys.executable, "-c", STEADY.format(module=module)],
+                env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            self.assertEqual(ran.returncode, 0, ran.stderr)
 
 
 class OptionsTests(SynchronousTestCase):
@@ -34,6 +63,7 @@ class OptionsTests(SynchronousTestCase):
 
     def test_launch_files(self) -> None:
         """Every launch file makes an application."""
+        self.patch(reactor, "seconds", reactor.seconds)
         files = sorted((ROOT / "tap").glob("*.tac"))
         # The event source is of no use without a broker, and says so.
         self.patch(os, "environ", {**os.environ, "SYNNEFO_BROKER__URLS": "amqp://a:b@localhost"})
