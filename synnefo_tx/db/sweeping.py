@@ -22,10 +22,6 @@ Step = Callable[[Transaction], Awaitable[int]]
 """Deletes some of what is past its time; how many rows, 0 when there is no more."""
 
 
-class SweepFailed(Exception):
-    """Some sweeps failed; the text names them, the log has the reasons."""
-
-
 log = Logger()
 
 
@@ -42,15 +38,16 @@ async def sweep(database: Database, name: str, step: Step) -> int:
 
 
 async def sweep_all(database: Database, steps: Mapping[str, Step]) -> None:
-    """Sweep everything, by name; one that fails keeps none of the others. Raises SweepFailed."""
-    failed = []
+    """Sweep everything, by name; one that fails keeps none of the others. Raises what the
+    first failed with, when all had their turn."""
+    first: Exception | None = None
     for name, step in steps.items():
         try:
             await sweep(database, name, step)
         except CancelledError:
             raise
-        except Exception:
+        except Exception as error:
             log.failure("the sweep of {name} failed", name=name)
-            failed.append(name)
-    if failed:
-        raise SweepFailed(f"sweeps failed: {', '.join(failed)}")
+            first = first or error
+    if first is not None:
+        raise first
