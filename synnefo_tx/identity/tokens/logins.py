@@ -2,7 +2,8 @@
 
 An unknown user, a wrong password and a disabled user get the same answer after the same work
 (ASVS 6.3.8, CVE-2021-38155). Failures are counted before and after the password is verified, so
-that many guesses at once are honoured no more often than as many in a row.
+that many guesses at once are honoured no more often than as many in a row; who hangs up before the
+answer has made a guess all the same.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from functools import partial
 from typing import TypeVar
 
 from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from synnefo_tx.db.pool import Database, Transaction
-from synnefo_tx.faults import TooManyRequests, Unauthorized
+from synnefo_tx.db.pool import Database, Transaction, shield
+from synnefo_tx.faults import ServiceUnavailable, TooManyRequests, Unauthorized
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import digest
 from synnefo_tx.identity.tokens.failures import Attempt, LoginFailures
@@ -75,16 +77,27 @@ class Logins:
         attempt = Attempt(digest(found.uuid if found else name.text), counted_as(remote))
         if await self.failures.too_many(attempt):
             raise self._too_many()
-        stored = found.password_hash if found else None
-        right = await self.passwords.verify(stored, password)
-        fresh = None
-        if right and stored and self.passwords.outdated(stored):
-            fresh = await self.passwords.hash(password)
+        # Work has begun: it is counted also when nobody waits for the answer any more.
+        judging = self._judged(found, password, attempt, let_in, action)
+        result = await shield(Deferred.fromCoroutine(judging))
+        if found is not None:
+            await self._rehash(found, password)
+        return result
+
+    async def _judged(
+        self,
+        found: Credentials | None,
+        password: str,
+        attempt: Attempt,
+        let_in: Callable[[Transaction, str], Awaitable[T]],
+        action: str,
+    ) -> T:
+        right = await self.passwords.verify(found.password_hash if found else None, password)
         async with self.database.transaction("log-in") as tx:
             too_many = await self.failures.lock_and_ask(tx, attempt)
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
-                await self._note_success(tx, found.uuid, fresh)
+                await UserStore(tx).set_last_login(found.uuid)
                 await _journaled(tx, action, found.uuid, "password")
                 tx.after_commit(
                     partial(self.log.info, "log-in", user=found.uuid, address=attempt.address)
@@ -115,11 +128,18 @@ class Logins:
         )
         return Credentials(*rows[0]) if rows else None
 
-    async def _note_success(self, tx: Transaction, user: str, fresh: str | None) -> None:
-        store = UserStore(tx)
-        await store.set_last_login(user)
-        if fresh is not None:
-            await store.set_password(user, fresh)
+    async def _rehash(self, credentials: Credentials, password: str) -> None:
+        """Hash a password that was right with today's parameters, if it was not; after the log-in,
+        so that a guess takes as long whether it is right or not. What fails is left to the next."""
+        stored = credentials.password_hash
+        if stored is None or not self.passwords.outdated(stored):
+            return
+        try:
+            fresh = await self.passwords.hash(password)
+            async with self.database.transaction("log-in-rehash") as tx:
+                await UserStore(tx).replace_password(credentials, fresh)
+        except ServiceUnavailable as error:
+            self.log.warn("a password was not hashed anew: {error}", error=str(error))
 
     async def _project(self, tx: Transaction, user: str, scope: Scope) -> str | None:
         """The project that a token is asked for, if it is one in which the user may act."""

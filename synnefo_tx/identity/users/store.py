@@ -52,6 +52,10 @@ WHERE uuid = %(uuid)s
 UPDATE_HASH = """
 UPDATE users SET password_hash = %(password_hash)s, updated = synnefo_now() WHERE uuid = %(uuid)s
 """
+REPLACE_HASH = """
+UPDATE users SET password_hash = %(fresh)s, updated = synnefo_now()
+WHERE uuid = %(uuid)s AND password_hash = %(password_hash)s
+"""
 DELETE = "DELETE FROM users WHERE uuid = %(uuid)s"
 SET_LAST_LOGIN = "UPDATE users SET last_login = synnefo_now() WHERE uuid = %(uuid)s"
 
@@ -106,6 +110,10 @@ class UserStore:
     async def set_password(self, uuid: str, password_hash: str) -> None:
         """Store the hash of a new password."""
         await self._tx.run(UPDATE_HASH, {"uuid": uuid, "password_hash": password_hash})
+
+    async def replace_password(self, credentials: Credentials, fresh: str) -> None:
+        """Store another hash of the password, unless the user has a new password meanwhile."""
+        await self._tx.run(REPLACE_HASH, asdict(credentials) | {"fresh": fresh})
 
     async def set_last_login(self, uuid: str) -> None:
         """Note that the user logged in."""
