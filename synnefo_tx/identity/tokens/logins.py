@@ -16,13 +16,14 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from synnefo_tx.db.pool import Database, Transaction, shield
+from synnefo_tx.db.pool import Database, ForeignKeyViolation, Transaction, shield
 from synnefo_tx.faults import ServiceUnavailable, TooManyRequests, Unauthorized
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import digest
 from synnefo_tx.identity.tokens.failures import Attempt, LoginFailures
-from synnefo_tx.identity.tokens.model import LoggedIn, LoginName, Scope
+from synnefo_tx.identity.tokens.model import IssuedToken, LoggedIn, LoginName, Scope
 from synnefo_tx.identity.tokens.operations import Tokens
+from synnefo_tx.identity.tokens.store import TokenStore
 from synnefo_tx.identity.users.model import Credentials
 from synnefo_tx.identity.users.passwords import Passwords
 from synnefo_tx.identity.users.store import SELECT_CREDENTIALS, UserStore
@@ -54,7 +55,7 @@ class Logins:
 
         async def issue(tx: Transaction, user: str) -> str:
             project = await self._project(tx, user, scope)
-            return (await self.tokens.issue(tx, user, TOKEN_NAME, project=project)).secret
+            return (await self._issue(tx, user, project)).secret
 
         secret = await self.verified(name, password, remote, issue)
         return LoggedIn(secret, await self.tokens.examine(secret), not scope.unscoped)
@@ -114,12 +115,14 @@ class Logins:
     async def by_token(self, token: str, scope: Scope) -> LoggedIn:
         """A new token for a token, which it does not outlive; raises Unauthorized."""
         caller = (await self.tokens.examine(token)).caller
-        async with self.database.transaction("log-in") as tx:
-            project = await self._project(tx, caller.user, scope)
-            issued = await self.tokens.issue(
-                tx, caller.user, TOKEN_NAME, parent=caller.token_id, project=project
-            )
-            await _journaled(tx, TOKEN_CREATE, caller.user, "token")
+        try:
+            async with self.database.transaction("log-in") as tx:
+                project = await self._project(tx, caller.user, scope)
+                issued = await self._issue(tx, caller.user, project, caller.token_id)
+                await _journaled(tx, TOKEN_CREATE, caller.user, "token")
+        except ForeignKeyViolation:
+            # The token was revoked, or its user removed, between the look and the new token.
+            raise Unauthorized("Invalid token") from None
         return LoggedIn(issued.secret, await self.tokens.examine(issued.secret), not scope.unscoped)
 
     async def _find(self, name: LoginName) -> Credentials | None:
@@ -140,6 +143,15 @@ class Logins:
                 await UserStore(tx).replace_password(credentials, fresh)
         except ServiceUnavailable as error:
             self.log.warn("a password was not hashed anew: {error}", error=str(error))
+
+    async def _issue(
+        self, tx: Transaction, user: str, project: str | None, parent: int | None = None
+    ) -> IssuedToken:
+        """A token of a log-in; the oldest ends for it when the user has as many as may be."""
+        issued = await self.tokens.issue(tx, user, TOKEN_NAME, parent=parent, project=project)
+        kept_max = max(1, self.failures.settings.login_tokens_per_user_max)
+        await TokenStore(tx).delete_surplus(user, TOKEN_NAME, kept_max)
+        return issued
 
     async def _project(self, tx: Transaction, user: str, scope: Scope) -> str | None:
         """The project that a token is asked for, if it is one in which the user may act."""

@@ -42,7 +42,7 @@ class Held:
 
 
 class LoginsTestCase(DatabaseTestCase):
-    settings = Identity(login_failures_max=5)
+    settings = Identity(login_failures_max=5, login_tokens_per_user_max=3)
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -142,3 +142,44 @@ class GuessTests(LoginsTestCase):
                 held.go_on()
                 await deferLater(reactor, 0.01)
             self.assertEqual((await running, works), ("Unauthorized", 1), password)
+
+
+class TokenTests(LoginsTestCase):
+    """What log-ins leave behind."""
+
+    async def names(self) -> list[str]:
+        rows = await self.database.read("SELECT name FROM api_tokens ORDER BY id")
+        return [row[0] for row in rows]
+
+    async def test_most(self) -> None:
+        """One more token than a user may have from log-ins ends the oldest of them: a stolen one
+        does not make so many that to end them all takes too long. Others are left."""
+        async with self.database.transaction("issue") as tx:
+            kept = await self.accounts.tokens.issue(tx, self.user, "laptop")
+        first = await self.log_in()
+        for _ in range(2):
+            last = await self.log_in()
+        await self.logins.by_token(last, Scope())
+        self.assertEqual(await self.names(), ["laptop", *["log-in"] * 3])
+        for each in (kept.secret, last):
+            await self.accounts.tokens.authenticate(each)
+        with self.assertRaises(Unauthorized):
+            await self.accounts.tokens.authenticate(first)
+
+    async def test_revoked_meanwhile(self) -> None:
+        """A token that is revoked while another is asked for with it gives none, and a 401."""
+        parent = await self.log_in()
+        async with self.database.transaction("revoke") as tx:
+            await tx.run("DELETE FROM api_tokens")
+            asked = Deferred.fromCoroutine(self.logins.by_token(parent, Scope()))
+            await self.waiting_for_lock()
+        with self.assertRaises(Unauthorized):
+            await asked
+        self.assertEqual(await self.names(), [])
+
+    async def waiting_for_lock(self) -> None:
+        async def waits() -> bool:
+            rows = await self.database.read("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return rows[0][0] > 0
+
+        await until(waits, 3, "it waits for the lock")
