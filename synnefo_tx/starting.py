@@ -133,9 +133,15 @@ def open_pool(reactor: Any, url: str, own: DatabaseSettings) -> Database:
     return Database(connector(reactor, url, own), reactor, limits)
 
 
-async def open_keyring(settings: Settings, threads: Threads) -> Keyring:
-    """The keys that the settings lead to, read once; raises KeyringError."""
-    keyring = Keyring(source_of(settings, threads.run))
+async def open_keyring(settings: Settings, threads: Threads, *, is_child: bool = False) -> Keyring:
+    """The keys that the settings lead to, read once; raises KeyringError.
+
+    The first is made if need be, but by no child: when its supervisor started there was one.
+    """
+    source = source_of(settings, threads.run)
+    if not is_child:
+        await source.prepare()
+    keyring = Keyring(source)
     await keyring.load()
     return keyring
 
