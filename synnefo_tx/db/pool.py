@@ -21,6 +21,7 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakSet
 
+import psycopg2
 from psycopg2 import errors
 from psycopg2.extras import Json
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
@@ -35,11 +36,14 @@ from synnefo_tx.db.transaction import CommitUnknown, DatabaseUnavailable, PoolLi
 
 T = TypeVar("T")
 
+DatabaseError = psycopg2.Error
+"""What the database itself refused, whatever it is."""
 ForeignKeyViolation = errors.ForeignKeyViolation
 UniqueViolation = errors.UniqueViolation
 __all__ = [
     "CommitUnknown",
     "Database",
+    "DatabaseError",
     "DatabaseUnavailable",
     "ForeignKeyViolation",
     "Hot",

@@ -12,8 +12,8 @@ from datetime import timedelta
 from attrs import field, frozen
 from twisted.logger import Logger
 
-from synnefo_tx.db.pool import Database, DatabaseUnavailable, Transaction
-from synnefo_tx.faults import ItemNotFound, Unauthorized
+from synnefo_tx.db.pool import Database, DatabaseError, Transaction
+from synnefo_tx.faults import ItemNotFound, ServiceUnavailable, Unauthorized
 from synnefo_tx.identity.access.cache import AccessCache
 from synnefo_tx.identity.access.model import Access
 from synnefo_tx.identity.access.store import who_from_row
@@ -103,8 +103,8 @@ class Sessions:
         try:
             async with self.database.transaction("session-used") as tx:
                 await SessionStore(tx).touch(id, USE_NOTED_SECONDS)
-        except DatabaseUnavailable as error:
-            # A database that can only be read serves who reads.
+        except (ServiceUnavailable, DatabaseError) as error:
+            # A database that can only be read, or has no room left, serves who reads.
             self.log.warn("the use of a session was not noted: {error}", error=str(error))
             return 0.0
         return USE_NOTED_SECONDS

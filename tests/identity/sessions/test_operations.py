@@ -21,6 +21,14 @@ from tests.support.processes import until
 
 EMAIL, PASSWORD = "alice@example.org", "correct horse"
 LIMIT_SECONDS = 1.0
+REFUSE_UPDATES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'refused' USING ERRCODE = (SELECT code FROM refusal);
+END $$;
+CREATE TABLE refusal (code text);
+CREATE TRIGGER refused BEFORE UPDATE ON sessions EXECUTE FUNCTION refuse();
+"""
 HERE = Visitor("192.0.2.1", "a browser")
 
 
@@ -167,6 +175,15 @@ class SessionTests(SessionsTestCase):
         self.assertNotEqual(noted, aged)
         self.assertTrue(await self.is_in(value))
         self.assertEqual(await versions(), noted)
+
+    async def test_use_not_noted(self) -> None:
+        """A database that can only be read, or that is full, lets in who is signed in."""
+        value = await self.sign_in()
+        await self.pass_time(USE_NOTED_SECONDS + 1, "last_used")
+        await self.change(REFUSE_UPDATES)
+        for code in ("25006", "53100"):
+            await self.change("DELETE FROM refusal; INSERT INTO refusal VALUES (%(c)s)", c=code)
+            self.assertTrue(await self.is_in(value), code)
 
     async def test_most(self) -> None:
         """One more browser than a user may have ends the one that was unused for longest."""
