@@ -74,8 +74,8 @@ class Logins:
         Raises Unauthorized, TooManyRequests after too many failures, RequestEntityTooLarge for an
         endless password, ServiceUnavailable when too many log in at once.
         """
-        found = await self._find(name)
-        attempt = Attempt(digest(found.uuid if found else name.text), counted_as(remote))
+        found, spelled = await self._find(name)
+        attempt = Attempt(digest(found.uuid if found else spelled), counted_as(remote))
         if await self.failures.too_many(attempt):
             raise self._too_many()
         # Work has begun: it is counted also when nobody waits for the answer any more.
@@ -125,11 +125,12 @@ class Logins:
             raise Unauthorized("Invalid token") from None
         return LoggedIn(issued.secret, await self.tokens.examine(issued.secret), not scope.unscoped)
 
-    async def _find(self, name: LoginName) -> Credentials | None:
-        rows = await self.database.read(
-            SELECT_CREDENTIALS, {"uuid": name.uuid, "email": name.email}
-        )
-        return Credentials(*rows[0]) if rows else None
+    async def _find(self, name: LoginName) -> tuple[Credentials | None, str]:
+        """Who has a name, and the name as users are found by it: two spellings that would count as
+        one for nobody and as two for somebody would tell who is here."""
+        asked = {"uuid": name.uuid, "email": name.email}
+        ((uuid, password_hash, spelled),) = await self.database.read(SELECT_CREDENTIALS, asked)
+        return None if uuid is None else Credentials(uuid, password_hash), spelled
 
     async def _rehash(self, credentials: Credentials, password: str) -> None:
         """Hash a password that was right with today's parameters, if it was not; after the log-in,

@@ -32,9 +32,11 @@ SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
 WHERE m.member = %(uuid)s AND m.state IN ('accepted', 'leave_requested') AND p.state = 'active'
 ORDER BY p.id
 """
+# One row, also for a name that nobody has, with the name in the spelling in which it is compared.
 SELECT_CREDENTIALS = """
-SELECT uuid, password_hash FROM users
-WHERE uuid = %(uuid)s OR username = lower(%(email)s)
+SELECT u.uuid, u.password_hash, coalesce(%(uuid)s::text, lower(%(email)s::text))
+FROM (SELECT) AS asked LEFT JOIN users u
+ON u.uuid = %(uuid)s::uuid OR u.username = lower(%(email)s::text)
 """
 STILL = """
 SELECT is_active AND password_hash = %(password_hash)s FROM users WHERE uuid = %(uuid)s

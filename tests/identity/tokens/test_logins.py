@@ -122,6 +122,25 @@ class GuessTests(LoginsTestCase):
         await until(counted, 5, "all are counted")
         self.assertEqual(await self.outcome(PASSWORD), "TooManyRequests")
 
+    async def test_spellings(self) -> None:
+        """Spellings of a name count as one, or each by itself, whether somebody has it or not: who
+        could tell would know who is here. (Python has one lower case for the first two.)"""
+        await self.accounts.users.add("kelvin@example.org", "K", "K", password=PASSWORD)
+        found = []
+        for domain in ("example.org", "example.com"):
+            for name in ("kelvin", "\N{KELVIN SIGN}elvin", "KELVIN"):
+                tried = LoginName(email=f"{name}@{domain}")
+                with self.assertRaises(Unauthorized):
+                    await self.logins.by_password(tried, "wrong", ADDRESS, Scope())
+            found.append(
+                await self.database.read(
+                    "SELECT count(*) FROM login_failures GROUP BY account ORDER BY 1"
+                )
+            )
+            async with self.database.transaction("forget") as tx:
+                await tx.run("DELETE FROM login_failures")
+        self.assertEqual(found[0], found[1])
+
     async def test_same_work(self) -> None:
         """A right password that does not let in takes one hash, as a wrong one does, also when it
         was hashed with older parameters."""
