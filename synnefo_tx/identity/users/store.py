@@ -97,6 +97,13 @@ class UserStore:
             raise no_such_user(identifier)
         return user_from_row(row)
 
+    async def uuid_of(self, identifier: str) -> str:
+        """The uuid of a user by id, uuid or e-mail, not locked; raises ItemNotFound."""
+        row = await self._tx.row(SELECT_NAMED, named(identifier))
+        if row is None:
+            raise no_such_user(identifier)
+        return user_from_row(row).uuid
+
     async def update(self, user: User) -> None:
         """Store state, e-mail and groups; raises UniqueViolation when the e-mail is taken."""
         await self._tx.run(UPDATE, asdict(user) | {"groups": list(user.groups)})
