@@ -53,8 +53,11 @@ class Logins:
     ) -> LoggedIn:
         """A new token for a password; raises what ``verified`` raises."""
 
-        async def issue(tx: Transaction, user: str) -> str:
-            project = await self._project(tx, user, scope)
+        async def issue(tx: Transaction, user: str) -> str | Unauthorized:
+            try:
+                project = await self._project(tx, user, scope)
+            except Unauthorized as refusal:
+                return refusal
             return (await self._issue(tx, user, project)).secret
 
         secret = await self.verified(name, password, remote, issue)
@@ -65,11 +68,12 @@ class Logins:
         name: LoginName,
         password: str,
         remote: str,
-        let_in: Callable[[Transaction, str], Awaitable[T]],
+        let_in: Callable[[Transaction, str], Awaitable[T | Unauthorized]],
         action: str = TOKEN_CREATE,
     ) -> T:
         """What ``let_in(tx, user)`` gives to who knows the user's password, at once with the note
-        that they do; ``action`` is its name in the journal.
+        that they do; ``action`` is its name in the journal. A refusal that it gives is raised after
+        the note: a password that was right is never tried without a trace.
 
         Raises Unauthorized, TooManyRequests after too many failures, RequestEntityTooLarge for an
         endless password, ServiceUnavailable when too many log in at once.
@@ -83,6 +87,8 @@ class Logins:
         result = await shield(Deferred.fromCoroutine(judging))
         if found is not None:
             await self._rehash(found, password)
+        if isinstance(result, Unauthorized):
+            raise result
         return result
 
     async def _judged(
@@ -90,20 +96,23 @@ class Logins:
         found: Credentials | None,
         password: str,
         attempt: Attempt,
-        let_in: Callable[[Transaction, str], Awaitable[T]],
+        let_in: Callable[[Transaction, str], Awaitable[T | Unauthorized]],
         action: str,
-    ) -> T:
+    ) -> T | Unauthorized:
         right = await self.passwords.verify(found.password_hash if found else None, password)
         async with self.database.transaction("log-in") as tx:
             too_many = await self.failures.lock_and_ask(tx, attempt)
             if found and right and not too_many and await UserStore(tx).still(found):
                 await self.failures.forgive(tx, attempt)
                 await UserStore(tx).set_last_login(found.uuid)
-                await _journaled(tx, action, found.uuid, "password")
+                outcome = await let_in(tx, found.uuid)
+                refused = isinstance(outcome, Unauthorized)
+                told = ("password was right", "refused") if refused else ("password", DONE)
+                await _journaled(tx, action, found.uuid, *told)
                 tx.after_commit(
                     partial(self.log.info, "log-in", user=found.uuid, address=attempt.address)
                 )
-                return await let_in(tx, found.uuid)
+                return outcome
             if not too_many:
                 await self.failures.note(tx, attempt)
                 await _journaled(tx, action, found.uuid if found else "", "password", "refused")

@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 
 from synnefo_tx.faults import TooManyRequests, Unauthorized
 from synnefo_tx.identity.tokens.model import LoginName, Scope
@@ -140,6 +141,23 @@ class GuessTests(LoginsTestCase):
             async with self.database.transaction("forget") as tx:
                 await tx.run("DELETE FROM login_failures")
         self.assertEqual(found[0], found[1])
+
+    async def test_no_such_project(self) -> None:
+        """A right password that is tried with a project of somebody else's gets a 401, and leaves
+        the trace of a log-in: who tries stolen passwords learns none of them unseen."""
+        with capturedLogs() as events, self.assertRaises(Unauthorized):
+            await self.logins.by_password(
+                LoginName(email=EMAIL), PASSWORD, ADDRESS, Scope(project_name="other.example.org")
+            )
+        self.assertEqual([each.get("user") for each in events if "address" in each], [self.user])
+        rows = await self.database.read(
+            "SELECT action, object, details, result FROM journal WHERE result = 'refused'"
+        )
+        self.assertEqual(
+            rows, [("identity:token:create", self.user, "password was right", "refused")]
+        )
+        self.assertIsNotNone((await self.accounts.users.get(self.user)).last_login)
+        self.assertEqual(await self.database.read("SELECT * FROM api_tokens"), [])
 
     async def test_same_work(self) -> None:
         """A right password that does not let in takes one hash, as a wrong one does, also when it
