@@ -209,7 +209,10 @@ class ApiSite:
 
     def _render(self, endpoint: Endpoint, request: Request, result: Any) -> bytes | None:
         if isinstance(result, Stream):
-            self.streams.begin(request, endpoint.reply_type, result)
+            self.streams.head(request, endpoint.reply_type, result)
+            if request.method == b"HEAD":
+                return b""
+            self.streams.begin(request, result)
             return None
         body = render(request, endpoint, result)
         if isinstance(result, Reply) and result.delivered is not None:

@@ -10,7 +10,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 
 from synnefo_tx.rest.endpoint import Call, endpoint
 from synnefo_tx.rest.streaming import Stream, StreamBody, StreamEnded
-from tests.support.http import SiteTestCase
+from tests.support.http import SiteTestCase, connect
 
 PIECE = bytes(range(256)) * 256
 PIECES = 256
@@ -138,3 +138,15 @@ class StreamingTests(SiteTestCase):
         self.source.body.write(b" world")
         await self.factory.drain(reactor, 5)
         self.assertEqual((await reader.ended, reader.count), (True, len(b"hello world")))
+
+    async def test_head(self) -> None:
+        """HEAD gets the head of a stream and is done: the connection serves what comes next, and
+        nothing is streamed to who would not read it."""
+        heads = b"HEAD /news HTTP/1.1\r\n\r\nHEAD /content/x HTTP/1.1\r\n\r\n"
+        raw = await connect(self.url, heads + b"GET /nowhere HTTP/1.0\r\n\r\n")
+        received = await raw.ended.addTimeout(5, reactor)
+        statuses = [part[:3] for part in received.split(b"HTTP/1.")[1:]]
+        self.assertEqual(statuses, [b"1 2", b"1 2", b"0 4"])
+        self.assertIn(b"X-Name: x", received)
+        self.assertEqual((self.source.body, self.source.sent), (None, 0))
+        self.assertEqual(len(self.site.streams), 0)
