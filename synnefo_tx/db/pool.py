@@ -6,10 +6,11 @@ statement on its own. What must happen only if the transaction held goes through
 
 How things end: a COMMIT whose answer is lost raises CommitUnknown, because it may have held; a
 connection lost before that raises DatabaseUnavailable and nothing held. A task that is cancelled
-leaves its statement running: the pool asks the server to end it, waits two seconds, then closes the
-connection. A task of a leader whose time is over gets Deposed (see ``fence``). A transaction that
-may write and is open for too long is rolled back, and DatabaseUnavailable: others wait for its
-locks, and pollers ask again since its beginning (see ``horizon``).
+leaves its statement running: the pool closes the connection, and the server, which looks whether
+its client is there (see ``connect``), ends the statement. A task of a leader whose time is over
+gets Deposed (see ``fence``). A transaction that may write and is open for too long is rolled back,
+and DatabaseUnavailable: others wait for its locks, and pollers ask again since its beginning (see
+``horizon``).
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ __all__ = [
     "shield",
 ]
 
-CANCEL_WAIT_SECONDS = 2.0
+ANSWER_WAIT_SECONDS = 2.0
+"""What a server is given to say that it has ended a statement which took too long."""
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -71,7 +73,6 @@ class Database:
         self.limits = limits
         self._idle: list[DriverConnection] = []
         self._waiting: deque[Deferred[DriverConnection | None]] = deque()
-        self._abandoned: set[Deferred[None]] = set()
         self._given_up: WeakSet[DriverConnection] = WeakSet()
         self.open_count = 0
         self.closed = False
@@ -168,8 +169,6 @@ class Database:
             connection.close()
         self.open_count -= len(self._idle)
         self._idle.clear()
-        for ending in list(self._abandoned):
-            await ending
 
     async def _begin(self, snapshot: bool) -> DriverConnection:
         for last in (False, True):
@@ -210,7 +209,7 @@ class Database:
             raise DatabaseUnavailable("the database connection was lost")
         running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
-        running.addTimeout(self.limits.statement_seconds + CANCEL_WAIT_SECONDS, self._clock)
+        running.addTimeout(self.limits.statement_seconds + ANSWER_WAIT_SECONDS, self._clock)
         try:
             return await running
         except TimeoutError as error:
@@ -347,18 +346,12 @@ class Database:
             self._hand(None)
 
     def _abandon(self, connection: DriverConnection) -> None:
-        """End a connection whose statement nobody waits for any more."""
-        self._given_up.add(connection)
-        ending = Deferred.fromCoroutine(self._end_abandoned(connection))
-        self._abandoned.add(ending)
-        ending.addBoth(lambda result: self._abandoned.discard(ending))
+        """End a connection whose statement nobody waits for any more.
 
-    async def _end_abandoned(self, connection: DriverConnection) -> None:
-        asked = connection.cancel().addTimeout(CANCEL_WAIT_SECONDS, self._clock)
-        try:
-            await asked
-        except Exception:
-            self.log.failure("a statement could not be cancelled")
+        Not by libpq's cancel: it waits for a connection of its own without a limit, and in psycopg2
+        with the interpreter's lock, so that a server that is out of reach would stop the process.
+        """
+        self._given_up.add(connection)
         self._discard(connection)
 
 
