@@ -91,18 +91,27 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, name: str, *, snapshot: bool = False, limit_seconds: float | None = None
+        self,
+        name: str,
+        *,
+        snapshot: bool = False,
+        limit_seconds: float | None = None,
+        statement_seconds: float | None = None,
     ) -> AsyncIterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
         With ``snapshot`` all its statements see one moment, and it may only read. Another has the
-        time of the pool's limits, or ``limit_seconds``.
+        time of the pool's limits, or ``limit_seconds``; each statement that of the pool's limits,
+        or ``statement_seconds``.
         Raises DatabaseUnavailable, CommitUnknown or Deposed, see the head of the module.
         """
         connection = await self._begin(snapshot)
-        transaction = Transaction(name, partial(self._run, connection))
+        run = partial(self._run, connection, seconds=statement_seconds)
+        transaction = Transaction(name, run)
         bound = None if snapshot else self._bind(name, connection, limit_seconds)
         try:
+            if statement_seconds is not None:
+                await run(f"SET LOCAL statement_timeout = {statement_seconds * 1000:.0f}", None)
             yield transaction
             self._unbind(bound)
         except BaseException:
@@ -202,14 +211,19 @@ class Database:
             raise Deposed(f"{term.name} has another leader than that of epoch {term.epoch}")
 
     async def _run(
-        self, connection: DriverConnection, sql: str, parameters: Parameters | None
+        self,
+        connection: DriverConnection,
+        sql: str,
+        parameters: Parameters | None,
+        seconds: float | None = None,
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
         if connection.closed or connection in self._given_up:
             raise DatabaseUnavailable("the database connection was lost")
         running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
-        running.addTimeout(self.limits.statement_seconds + ANSWER_WAIT_SECONDS, self._clock)
+        limit = self.limits.statement_seconds if seconds is None else seconds
+        running.addTimeout(limit + ANSWER_WAIT_SECONDS, self._clock)
         try:
             return await running
         except TimeoutError as error:
