@@ -156,14 +156,12 @@ class Database:
             connection = await self._acquire()
             try:
                 result = await self._run(connection, sql, parameters)
-            except DatabaseUnavailable:
-                alive = connection.busy
-                self._abandon(connection) if alive else self._discard(connection)
-                if last or alive:
-                    raise
-            except BaseException:
+            except BaseException as error:
+                has_died = connection.closed and isinstance(error, DatabaseUnavailable)
                 self._abandon(connection) if connection.busy else self._release(connection)
-                raise
+                # What took too long is not asked again: it would only take as long.
+                if last or not has_died:
+                    raise
             else:
                 self._release(connection)
                 return result.rows
@@ -185,9 +183,9 @@ class Database:
             try:
                 await self._run_begin(connection, snapshot)
             except DatabaseUnavailable:
-                alive = connection.busy
-                self._abandon(connection) if alive else self._discard(connection)
-                if last or alive:
+                has_died = connection.closed
+                self._abandon(connection) if connection.busy else self._discard(connection)
+                if last or not has_died:
                     raise
             except Deposed:
                 await self._rollback(connection)

@@ -212,6 +212,21 @@ class PoolTests(DatabaseTestCase):
         self.assertTrue(all(results))
 
 
+class SlowReadTests(DatabaseTestCase):
+    async def test_once(self) -> None:
+        """A read over the server's limit is a 503 after that limit, not after twice as long with
+        twice the load, and its connection serves on."""
+        database = open_database(self.url, statement_limit_seconds=0.3)
+        self.addCleanup(lambda: Deferred.fromCoroutine(database.close()))
+        async with self.database.transaction("make") as tx:
+            await tx.run("CREATE SEQUENCE tries")
+        before = await database.read("SELECT pg_backend_pid()")
+        with self.assertRaises(DatabaseUnavailable):
+            await database.read("SELECT nextval('tries'), pg_sleep(5)")
+        self.assertEqual(await database.read("SELECT last_value FROM tries"), [(1,)])
+        self.assertEqual(await database.read("SELECT pg_backend_pid()"), before)
+
+
 class ConnectionTests(DatabaseTestCase):
     async def test_two_statements_at_once(self) -> None:
         """A second statement while one runs is a programming error, raised at once."""
