@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from synnefo_tx.faults import Unauthorized
+from synnefo_tx.faults import TooManyRequests, Unauthorized, UnprocessableEntity
 from synnefo_tx.rest.endpoint import Call, endpoint
 from tests.support.http import SiteTestCase, connect
 
@@ -36,6 +36,15 @@ class Open:
         return {"last": call.last_event_id}
 
 
+class Refusing:
+    """An endpoint that refuses."""
+
+    @endpoint("POST", "/refused/<name>", action="compute:versions", ways=("none",))
+    async def refused(self, call: Call[None], name: str) -> None:
+        """Refuse."""
+        raise TooManyRequests("no") if name == "often" else UnprocessableEntity("no")
+
+
 class Uncountable:
     """Metrics that fail."""
 
@@ -46,7 +55,7 @@ class Uncountable:
 class OddRequestTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.site.mount("/open", Open())
+        self.site.mount("/open", Open(), Refusing())
 
     async def sent(self, path: bytes, header: bytes = b"", method: bytes = b"POST") -> bytes:
         head = b"%s %s HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n%s\r\n"
@@ -92,6 +101,12 @@ class OddRequestTests(SiteTestCase):
             for part in (b"X-Request-Id: req-", b"nosniff", b'{"badRequest"'):
                 self.assertIn(part, received, path)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_phrases(self) -> None:
+        """Each status has its name in the first line of the reply."""
+        for name, line in (("often", b"429 Too Many Requests"), ("x", b"422 Unprocessable ")):
+            received = await self.sent(b"/open/refused/%s" % name.encode())
+            self.assertTrue(received.startswith(b"HTTP/1.1 " + line), received[:60])
 
     async def test_defect_of_the_wrapper(self) -> None:
         """When the wrapper itself fails the client is told so, by whichever way it came."""
