@@ -52,6 +52,9 @@ __all__ = [
     "shield",
 ]
 
+SERVER_TROUBLE = ("53", "58", "25006")
+"""SQLSTATEs of a server that is full or broken, or stands by for another and is only read
+(PostgreSQL appendix A): nobody asked for anything wrong."""
 ANSWER_WAIT_SECONDS = 2.0
 """What a server is given to say that it has ended a statement which took too long."""
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -226,11 +229,14 @@ class Database:
             return await running
         except TimeoutError as error:
             raise DatabaseUnavailable("the database does not answer") from error
-        except ConnectionDied as error:
+        except (*ConnectionDied, errors.ReadOnlySqlTransaction) as error:
             if connection.closed:
                 raise DatabaseUnavailable("the database connection was lost") from error
             if isinstance(error, errors.QueryCanceled):
                 raise DatabaseUnavailable("the database took too long") from error
+            if str(error.pgcode).startswith(SERVER_TROUBLE):
+                self.log.error("the database is in trouble: {error}", error=str(error).strip())
+                raise DatabaseUnavailable("the database cannot do it now") from error
             raise
         except errors.FeatureNotSupported as error:
             # "cached plan must not change result type": a migration changed what was prepared.

@@ -17,6 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.endpoints import UNIXClientEndpoint, UNIXServerEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 from twisted.python import log
 
 from synnefo_tx.db import connect
@@ -225,6 +226,27 @@ class SlowReadTests(DatabaseTestCase):
             await database.read("SELECT nextval('tries'), pg_sleep(5)")
         self.assertEqual(await database.read("SELECT last_value FROM tries"), [(1,)])
         self.assertEqual(await database.read("SELECT pg_backend_pid()"), before)
+
+
+class TroubleTests(DatabaseTestCase):
+    async def test_full(self) -> None:
+        """A server without room or with a broken disk is a 503 whose reason the log has; the
+        connection serves on."""
+        raising = "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '%s'; END $$"
+        for code in ("53100", "53200", "58030"):
+            with self.assertRaises(DatabaseUnavailable), capturedLogs() as logged:
+                async with self.database.transaction("writes") as tx:
+                    await tx.run(raising.replace("%s", code))
+            self.assertIn("no room", str(logged))
+        self.assertEqual((self.database.open_count, self.database.busy_count), (1, 0))
+
+    async def test_standby(self) -> None:
+        """A server that may only be read, as after a change of servers, is a 503."""
+        with self.assertRaises(DatabaseUnavailable):
+            async with self.database.transaction("writes") as tx:
+                await tx.run("SET TRANSACTION READ ONLY")
+                await tx.run("CREATE TABLE thing (id int)")
+        self.assertEqual(await self.database.read("SELECT 1"), [(1,)])
 
 
 class ConnectionTests(DatabaseTestCase):
