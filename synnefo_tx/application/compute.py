@@ -75,15 +75,14 @@ def build_compute(
 ) -> ComputeParts:
     """Servers and what they are made of."""
     own, quota, jobs = settings.compute, identity.quota, ganeti.jobs
-    images = Images(database, edges.new_id)
-    networks = Networks(database, quota, jobs, own, edges.new_id)
-    ports = Ports(database, networks, own.nics_per_instance_max)
-    parameters = Parameters(database, keyring, own, settings.site_url, edges.entropy)
-    pages = ServerPages(database, own, f"{settings.site_url}/compute/v2.0")
     new_id, entropy = edges.new_id, edges.entropy
-    servers = Servers(
-        database, quota, jobs, images, networks, ports, parameters, pages, own, new_id, entropy
-    )
+    images = Images(database, new_id)
+    networks = Networks(database, quota, jobs, own, new_id)
+    ports = Ports(database, networks, own.nics_per_instance_max)
+    parameters = Parameters(database, keyring, own, settings.site_url, entropy)
+    pages = ServerPages(database, own, f"{settings.site_url}/compute/v2.0")
+    made_of = (images, networks, ports, parameters, pages)
+    servers = Servers(database, quota, jobs, *made_of, own, new_id, entropy)
     events = ServerEvents(database, quota, ports, parameters, own.backend_prefix_id)
     return ComputeParts(
         backends=BackendUses(database, ganeti.backends),
@@ -98,7 +97,7 @@ def build_compute(
         parameters=parameters,
         pages=pages,
         servers=servers,
-        actions=ServerActions(database, servers, quota, jobs, own, edges.new_id),
+        actions=ServerActions(database, servers, quota, jobs, own, new_id),
         events=events,
         network_events=NetworkEvents(database, networks),
         inspection=ServerInspection(database, servers, ganeti.backends, own.backend_prefix_id),

@@ -203,43 +203,35 @@ def _error(document: Mapping[str, Any], status: str) -> str:
 
 
 def _op_status(document: Mapping[str, Any]) -> OpStatus:
-    status = _status(document)
-    return OpStatus(
-        cluster=_name(document, "cluster"),
-        instance=_name(document, "instance"),
-        operation=_operation(document),
-        status=status,
-        job_id=_job_id(document),
-        event_time=_event_time(document),
-        intent=_intent(document),
-        error=_error(document, status),
-        log=_log(document),
-    )
+    return OpStatus(instance=_name(document, "instance"), **_job(document), **_outcome(document))
 
 
 def _network_status(document: Mapping[str, Any]) -> NetworkStatus:
-    status = _status(document)
-    return NetworkStatus(
-        cluster=_name(document, "cluster"),
-        network=_name(document, "network"),
-        operation=_operation(document),
-        status=status,
-        job_id=_job_id(document),
-        event_time=_event_time(document),
-        intent=_intent(document),
-        error=_error(document, status),
-        log=_log(document),
-    )
+    return NetworkStatus(network=_name(document, "network"), **_job(document), **_outcome(document))
 
 
 def _cluster_status(document: Mapping[str, Any]) -> ClusterStatus:
-    return ClusterStatus(
-        cluster=_name(document, "cluster"),
-        operation=_operation(document),
-        status=_status(document),
-        job_id=_job_id(document),
-        event_time=_event_time(document),
-    )
+    return ClusterStatus(**_job(document))
+
+
+def _job(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What every message about a job says."""
+    return {
+        "cluster": _name(document, "cluster"),
+        "operation": _operation(document),
+        "status": _status(document),
+        "job_id": _job_id(document),
+        "event_time": _event_time(document),
+    }
+
+
+def _outcome(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Whose job it is, and what came of it."""
+    return {
+        "intent": _intent(document),
+        "error": _error(document, _status(document)),
+        "log": _log(document),
+    }
 
 
 def _progress(document: Mapping[str, Any]) -> BuildProgress:

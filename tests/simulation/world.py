@@ -90,16 +90,7 @@ class World:
         self.clock.rightNow = saved.seconds
         self.chance = self.chance_of("order")
         self.clusters = [
-            MemoryGaneti(
-                self.clock,
-                self.chance_of(f"cluster {number}"),
-                config=cluster_config or ClusterConfig(name=f"cluster{number}.example"),
-                password=f"canary-rapi-password-{number}",
-                store=Store({name: dict(rows) for name, rows in tables.items()})
-                if tables
-                else None,
-                fetch=self._fetch,
-            )
+            self._cluster(number, tables, cluster_config)
             for number, tables in enumerate(saved.clusters)
         ]
         self.broker = MemoryBroker(self.clock)
@@ -122,6 +113,19 @@ class World:
         self._sha = hashlib.sha256()
         self._births = 0
         globalLogPublisher.addObserver(self.log)
+
+    def _cluster(
+        self, number: int, tables: Mapping[str, Any], config: ClusterConfig | None
+    ) -> MemoryGaneti:
+        store = Store({name: dict(rows) for name, rows in tables.items()}) if tables else None
+        return MemoryGaneti(
+            self.clock,
+            self.chance_of(f"cluster {number}"),
+            config=config or ClusterConfig(name=f"cluster{number}.example"),
+            password=f"canary-rapi-password-{number}",
+            store=store,
+            fetch=self._fetch,
+        )
 
     def chance_of(self, component: str) -> random.Random:
         """The chance of one component, which no other draws from."""

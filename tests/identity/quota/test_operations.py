@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from synnefo_tx.identity.quota.model import PROJECT_ITSELF, ActualUsage, Provisi
 from synnefo_tx.identity.quota.operations import Quota
 from synnefo_tx.settings import DatabaseSettings
 from synnefo_tx.units import GIB
+from tests.identity.quota.rush import Rush
 from tests.support.database import DatabaseTestCase
 from tests.support.identity import make_project, make_user
 
@@ -279,52 +279,19 @@ class ConcurrencyTests(QuotaTestCase):
         users = [await make_user(self.database, f"u{number}@a.org") for number in range(4)]
         limits = {VM: (20, 8), RAM: (30, 9), DISK: (10**6, 10**6)}
         projects = [await make_project(self.database, users[0], users, limits) for _ in range(3)]
-        picks = random.Random(5)
-        books: Counter[tuple[str, str, str]] = Counter()
-        refusals: Counter[str] = Counter()
-
-        def some(project: str) -> list[Provision]:
-            chosen = picks.sample(sorted(limits), picks.randint(1, 3))
-            return [
-                Provision(picks.choice(users), project, name, picks.choice([-2, -1, 1, 1, 2, 3]))
-                for name in chosen
-            ]
-
-        def book(provisions: list[Provision]) -> None:
-            for each in provisions:
-                books[each.project, each.user, each.resource] += each.quantity
-                books[each.project, PROJECT_ITSELF, each.resource] += each.quantity
-
-        async def act(number: int) -> None:
-            wanted = some(picks.choice(projects)) + some(picks.choice(projects))
-            accept = picks.random() < 0.5
-            try:
-                if number % 3:
-                    await self.charge(*wanted)
-                    book(wanted)
-                    return
-                async with self.database.transaction("pending") as tx:
-                    await self.quota.charge_pending(tx, str(number), wanted)
-                async with self.database.transaction("settle") as tx:
-                    await self.quota.settle(tx, str(number), accept)
-                book(wanted if accept else [])
-            except OverLimit as fault:
-                refusals[fault.data["name"]] += 1
-            if number % 50 == 0:
-                async with self.database.transaction("sweep") as tx:
-                    await self.quota.sweep(tx)
-
-        await gatherResults([Deferred.fromCoroutine(act(n)) for n in range(OPERATIONS)], True)
+        rush = Rush(self.database, self.quota, users, projects, sorted(limits))
+        await gatherResults([Deferred.fromCoroutine(rush.act(n)) for n in range(OPERATIONS)], True)
         async with self.database.transaction("look") as tx:
             rows = await self.quota.usage_rows(tx, list(limits))
         held = {(row.project, row.member, row.resource): row for row in rows}
         self.assertTrue(all(row.usage_min == row.usage_max for row in rows))
         self.assertEqual(
             {key: row.usage_max for key, row in held.items() if row.usage_max},
-            {key: value for key, value in books.items() if value},
+            {key: value for key, value in rush.books.items() if value},
         )
-        self.assertGreater(min(refusals["NoCapacityError"], refusals["NoQuantityError"]), 100)
-        self.assertGreater(sum(books.values()), 0)
+        refused = rush.refusals["NoCapacityError"], rush.refusals["NoQuantityError"]
+        self.assertGreater(min(refused), 100)
+        self.assertGreater(sum(rush.books.values()), 0)
 
 
 @frozen
