@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
@@ -26,6 +26,8 @@ class Source:
         self.body: StreamBody | None = None
         self.was_cut: list[bool] = []
         self.failed: Deferred[BaseException] = Deferred()
+        self.asked: Deferred[None] = Deferred()
+        self.left: Deferred[None] = Deferred()
 
     @endpoint("GET", "/content", action="compute:versions", ways=("none",))
     async def content(self, call: Call[None]) -> Stream:
@@ -40,6 +42,16 @@ class Source:
     @endpoint("GET", "/news", action="compute:versions", ways=("none",))
     async def news(self, call: Call[None]) -> Stream:
         """Write what the test writes."""
+        return Stream(self._keep, UNREAD_MAX_BYTES)
+
+    @endpoint("GET", "/late", action="compute:versions", ways=("none",))
+    async def late(self, call: Call[None]) -> Stream:
+        """Stream, although the client has gone away."""
+        self.asked.callback(None)
+        try:
+            await Deferred()
+        except CancelledError:
+            self.left.callback(None)
         return Stream(self._keep, UNREAD_MAX_BYTES)
 
     def _keep(self, body: StreamBody) -> None:
@@ -138,6 +150,17 @@ class StreamingTests(SiteTestCase):
         self.source.body.write(b" world")
         await self.factory.drain(reactor, 5)
         self.assertEqual((await reader.ended, reader.count), (True, len(b"hello world")))
+
+    async def test_client_that_left_before(self) -> None:
+        """Nothing is streamed to a client that went away before the stream began, and nothing of
+        it is left when the process stops."""
+        raw = await connect(self.url, b"GET /late HTTP/1.1\r\n\r\n")
+        await self.source.asked
+        raw.transport.loseConnection()
+        await self.source.left
+        self.assertEqual((self.source.body, len(self.site.streams)), (None, 0))
+        await self.factory.drain(reactor, 5)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_head(self) -> None:
         """HEAD gets the head of a stream and is done: the connection serves what comes next, and
