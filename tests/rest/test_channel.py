@@ -5,11 +5,13 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from synnefo_tx.rest.channel import FIRST_REQUEST_SECONDS
 from synnefo_tx.rest.endpoint import Call, endpoint
+from synnefo_tx.rest.request import LINGER_SECONDS
 from tests.support.http import Raw, SiteTestCase, connect
 
 PAUSE_SECONDS = 0.02
@@ -105,6 +107,54 @@ class Taking:
     async def take(self, call: Call[None]) -> dict[str, int]:
         """Count."""
         return {"count": sum([len(piece) async for piece in call.pieces])}
+
+
+class Sender(Protocol):
+    """Sends more than it may, reads meanwhile, and closes when it has sent all."""
+
+    def __init__(self, pieces: int) -> None:
+        self.ended: Deferred[str] = Deferred()
+        self.received = b""
+        self.left = pieces
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"PUT /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (self.left << 16))
+        self.transport.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        self.transport.write(bytes(1 << 16))
+        self.left -= 1
+        if not self.left:
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.ended.callback(reason.type.__name__)
+
+
+class LargeBodyTests(SiteTestCase):
+    async def test_sends_on(self) -> None:
+        """Who sends a body over the limit without waiting for an answer gets the 413, and is not
+        cut off in the middle of sending."""
+        sender = Sender(200)
+        host, port = self.url.removeprefix("http://").split(":")
+        await connectProtocol(HostnameEndpoint(reactor, host, int(port)), sender)
+        reason = await sender.ended.addTimeout(10, reactor)
+        self.assertEqual((reason, sender.left), ("ConnectionDone", 0))
+        self.assertIn(b" 413 ", sender.received)
+
+    async def test_stays(self) -> None:
+        """Who stays although it was refused is disconnected after a short while."""
+        raw = await connect(self.url, b"PUT /a HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n")
+        begun = reactor.seconds()
+        self.assertIn(b" 413 ", await raw.ended.addTimeout(10, reactor))
+        self.assertLess(reactor.seconds() - begun, LINGER_SECONDS + 2)
 
 
 class SlowSenderTests(SiteTestCase):
