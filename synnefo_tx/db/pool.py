@@ -52,9 +52,8 @@ __all__ = [
     "shield",
 ]
 
-SERVER_TROUBLE = ("53", "58", "25006")
-"""SQLSTATEs of a server that is full or broken, or stands by for another and is only read
-(PostgreSQL appendix A): nobody asked for anything wrong."""
+SERVER_TROUBLE = ("53", "58")
+"""Classes of SQLSTATE of a server that is full or broken (PostgreSQL appendix A)."""
 ANSWER_WAIT_SECONDS = 2.0
 """What a server is given to say that it has ended a statement which took too long."""
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -109,7 +108,7 @@ class Database:
         Raises DatabaseUnavailable, CommitUnknown or Deposed, see the head of the module.
         """
         connection = await self._begin(snapshot)
-        run = partial(self._run, connection, seconds=statement_seconds)
+        run = partial(self._run, connection, seconds=statement_seconds, may_write=not snapshot)
         transaction = Transaction(name, run)
         bound = None if snapshot else self._bind(name, connection, limit_seconds)
         try:
@@ -217,6 +216,7 @@ class Database:
         sql: str,
         parameters: Parameters | None,
         seconds: float | None = None,
+        may_write: bool = True,
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
         if connection.closed or connection in self._given_up:
@@ -234,7 +234,8 @@ class Database:
                 raise DatabaseUnavailable("the database connection was lost") from error
             if isinstance(error, errors.QueryCanceled):
                 raise DatabaseUnavailable("the database took too long") from error
-            if str(error.pgcode).startswith(SERVER_TROUBLE):
+            is_for_reading = may_write and isinstance(error, errors.ReadOnlySqlTransaction)
+            if is_for_reading or str(error.pgcode).startswith(SERVER_TROUBLE):
                 self.log.error("the database is in trouble: {error}", error=str(error).strip())
                 raise DatabaseUnavailable("the database cannot do it now") from error
             raise
