@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.proofs import TEST_NAME, exists
+
 FOLDER = Path(__file__).parent.parent / "docs" / "parity"
 ROWS = {"identity": 214, "compute": 168, "ganeti": 132, "operations": 204, "storage": 153}
 ROW = re.compile(r"^\| ([ICGOS]-\d+) \| (.*) \| (done|differs|not here|open) \| (.*?) ?\|$")
-TEST_NAME = re.compile(r"tests(?:\.\w+)+")
 
 
 def rows(name: str) -> list[tuple[str, str, str]]:
@@ -20,22 +20,6 @@ def rows(name: str) -> list[tuple[str, str, str]]:
     matches = [ROW.match(line) for line in lines if re.match(r"^\| [ICGOS]-", line)]
     assert all(matches), f"a row of {name} is malformed"
     return [(match[1], match[3], match[4]) for match in matches if match]
-
-
-def exists(dotted: str) -> bool:
-    """Whether a dotted name is a module, a class or a method of a test."""
-    parts = dotted.split(".")
-    for cut in range(len(parts), 0, -1):
-        try:
-            found = importlib.import_module(".".join(parts[:cut]))
-        except ModuleNotFoundError:
-            continue
-        for attribute in parts[cut:]:
-            if not hasattr(found, attribute):
-                return False
-            found = getattr(found, attribute)
-        return True
-    return False
 
 
 class ParityTests(SynchronousTestCase):

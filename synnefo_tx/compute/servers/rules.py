@@ -22,6 +22,7 @@ METADATA_VALUE_MAX = 500
 PASSWORD_MIN = 10
 PASSWORD_MAX = 128
 PATH_MAX = 255
+ACCOUNT_MAX = 32  # useradd(8): user and group names
 PERSONALITY_KEYS = frozenset({"path", "contents", "owner", "group", "mode"})
 
 RUNNABLE = {"start": "STOPPED", "shutdown": "STARTED", "resize": "STOPPED"}
@@ -110,8 +111,10 @@ def _personality_file(value: Any, settings: Compute) -> PersonalityFile:
     if type(mode) is not int or not 0 <= mode <= 0o7777:
         raise BadRequest("personality.mode must be an integer")
     for key in ("owner", "group"):
-        if not isinstance(value.get(key, ""), str):
+        name = value.get(key, "root")
+        if not isinstance(name, str):
             raise BadRequest(f"personality.{key} must be a string")
+        check_name(name, ACCOUNT_MAX)
     return PersonalityFile(
         value["path"],
         value["contents"],
