@@ -12,7 +12,6 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ from synnefo_tx.starting import (
     tell,
 )
 from synnefo_tx.threads import ThreadPools, ThreadService
-from synnefo_tx.timers import ElectedTimers, Periodic, each_in_turn
+from synnefo_tx.timers import ElectedTimers, Periodic
 
 ROLES = ("api", "events", "console", "timers")
 ELECTED_ROLES = frozenset({"api", "events", "timers"})
@@ -274,34 +273,19 @@ async def reconcile_quota(app: Application) -> int:
 
 
 async def sweep(app: Application) -> None:
-    """Remove what is past its time; what fails keeps nothing else from being removed."""
-
-    async def tickets() -> None:
-        async with app.database.transaction("tickets-sweep") as tx:
-            await app.console.tickets.sweep(tx)
-            await app.console.places.sweep(tx)
-
-    async def holdings() -> None:
-        async with app.database.transaction("holdings-sweep", limit_seconds=BULK_SECONDS) as tx:
-            await app.identity.quota.sweep(tx)
-
-    async def tokens() -> None:
-        async with app.database.transaction("tokens-sweep") as tx:
-            await app.identity.tokens.sweep(tx)
-            await app.identity.sessions.sweep(tx)
-            await app.identity.logins.failures.sweep(tx)
-
-    async def mails() -> None:
-        async with app.database.transaction("mail-sweep") as tx:
-            await app.mails.sweep(tx)
-
-    await each_in_turn(
-        app.doors.kept.sweep,
-        app.compute.parameters.sweep,
-        app.compute.misses.sweep,
-        partial(changes.sweep, app.database, app.settings.changes.keep_seconds),
-        tickets,
-        holdings,
-        tokens,
-        mails,
-    )
+    """Remove what is past its time."""
+    await app.doors.kept.sweep()
+    await app.compute.parameters.sweep()
+    await app.compute.misses.sweep()
+    await changes.sweep(app.database, app.settings.changes.keep_seconds)
+    async with app.database.transaction("tickets-sweep") as tx:
+        await app.console.tickets.sweep(tx)
+        await app.console.places.sweep(tx)
+    async with app.database.transaction("holdings-sweep", limit_seconds=BULK_SECONDS) as tx:
+        await app.identity.quota.sweep(tx)
+    async with app.database.transaction("tokens-sweep") as tx:
+        await app.identity.tokens.sweep(tx)
+        await app.identity.sessions.sweep(tx)
+        await app.identity.logins.failures.sweep(tx)
+    async with app.database.transaction("mail-sweep") as tx:
+        await app.mails.sweep(tx)

@@ -18,21 +18,6 @@ from twisted.logger import Logger
 from synnefo_tx.db.electorate import Electorate
 
 
-async def each_in_turn(*works: Callable[[], Awaitable[object]]) -> None:
-    """Do each; one that fails keeps no other from being done. Raises an ExceptionGroup of what
-    failed when all are done."""
-    failures: list[Exception] = []
-    for work in works:
-        try:
-            await work()
-        except CancelledError:
-            raise
-        except Exception as error:
-            failures.append(error)
-    if failures:
-        raise ExceptionGroup(f"{len(failures)} of {len(works)} failed", failures)
-
-
 class Periodic(Service):
     """Awaits ``work()`` every ``interval_seconds``; a run that is late skips, never piles up."""
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from functools import partial
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.log import observer, request_id, valid_level
-from synnefo_tx.timers import Periodic, each_in_turn
+from synnefo_tx.timers import Periodic
 
 
 class PeriodicTests(SynchronousTestCase):
@@ -33,27 +32,6 @@ class PeriodicTests(SynchronousTestCase):
         clock.advance(100)
         self.assertEqual(len(runs), 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
-
-    def test_each_in_turn(self) -> None:
-        """Of several things to do, one that fails keeps no other from being done; each failure is
-        told. What is cut short is so at once."""
-        done: list[int] = []
-
-        async def work(number: int) -> None:
-            done.append(number)
-            if number % 2:
-                raise ZeroDivisionError(number)
-
-        async def cut() -> None:
-            raise CancelledError
-
-        works = [partial(work, number) for number in range(4)]
-        told = self.failureResultOf(Deferred.fromCoroutine(each_in_turn(*works)), ExceptionGroup)
-        self.assertEqual([each.args for each in told.value.exceptions], [(1,), (3,)])
-        self.assertEqual(done, [0, 1, 2, 3])
-        short = Deferred.fromCoroutine(each_in_turn(works[0], cut, works[2]))
-        self.failureResultOf(short, CancelledError)
-        self.assertEqual(done[4:], [0])
 
     def test_slow(self) -> None:
         """A run that takes long is waited for: runs never overlap, and stopping waits."""

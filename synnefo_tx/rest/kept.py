@@ -48,14 +48,9 @@ KEEP = Hot("""
 UPDATE idempotent_replies SET status = %(status)s, sealed = %(sealed)s
 WHERE userid = %(user)s AND path = %(path)s AND request_key = %(key)s
 """)
-SWEEP_MAX = 10_000
-# What a request has in hand stays; many are taken in several turns, so that none takes too long.
 SWEEP = """
-DELETE FROM idempotent_replies WHERE ctid = ANY (ARRAY (
-    SELECT ctid FROM idempotent_replies
-    WHERE created <= synnefo_now() - make_interval(secs => %(life)s::float8)
-    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-))
+DELETE FROM idempotent_replies
+WHERE created <= synnefo_now() - make_interval(secs => %(life)s::float8)
 """
 
 
@@ -139,10 +134,10 @@ class KeptReplies:
         sealed = await self._keyring.seal(tx, reply.body, PURPOSE)
         await tx.run(KEEP, {**_named(wanted), "status": reply.status, "sealed": sealed})
 
-    async def sweep(self) -> int:
-        """Forget what is past its time, a bounded number at once; returns how many."""
+    async def sweep(self) -> None:
+        """Forget what is past its time."""
         async with self._database.transaction("replies-sweep") as tx:
-            return await tx.run(SWEEP, {"life": self._life_seconds, "limit": SWEEP_MAX})
+            await tx.run(SWEEP, {"life": self._life_seconds})
 
 
 @frozen

@@ -19,13 +19,8 @@ ON CONFLICT (address) DO UPDATE SET
  began = CASE WHEN m.began > synnefo_now() - make_interval(secs => %(window)s)
   THEN m.began ELSE excluded.began END
 """
-SWEEP_MAX = 10_000
 SWEEP = """
-DELETE FROM request_misses WHERE ctid = ANY (ARRAY (
-    SELECT ctid FROM request_misses
-    WHERE began <= synnefo_now() - make_interval(secs => %(window)s)
-    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-))
+DELETE FROM request_misses WHERE began <= synnefo_now() - make_interval(secs => %(window)s)
 """
 
 
@@ -48,7 +43,7 @@ class Misses:
         async with self._database.transaction("request-miss") as tx:
             await tx.run(ADD, self._limits | {"address": counted_as(address)})
 
-    async def sweep(self) -> int:
-        """Forget what is past its time, a bounded number at once; returns how many."""
+    async def sweep(self) -> None:
+        """Forget what is past its time."""
         async with self._database.transaction("request-misses-sweep") as tx:
-            return await tx.run(SWEEP, self._limits | {"limit": SWEEP_MAX})
+            await tx.run(SWEEP, self._limits)

@@ -16,7 +16,6 @@ from synnefo_tx.faults import BadRequest, UnprocessableEntity
 from synnefo_tx.rest.kept import (
     KEY_MAX,
     REPLAYED_HEADER,
-    SWEEP_MAX,
     Claim,
     KeptReplies,
     Replay,
@@ -32,10 +31,6 @@ REPEATS = 20
 SERVERS, NETWORKS = "/compute/v2.0/servers", "/network/v2.0/networks"
 DAY_SECONDS = 86400.0
 PASSWORD = "Canary-Password-1"
-MANY = """
-INSERT INTO idempotent_replies (userid, path, request_key, body_sha256, created)
-SELECT 'user', '/', 'k' || n, '', now() - interval '2 days' FROM generate_series(1, %(count)s) AS n
-"""
 
 
 class KeyTests(SynchronousTestCase):
@@ -112,19 +107,6 @@ class KeptTests(DatabaseTestCase):
         self.assertEqual(await self.act(b"other", b"second"), b"second")
         await self.kept.sweep()
         self.assertEqual(await self.database.read("SELECT * FROM idempotent_replies"), [])
-
-    async def test_sweep(self) -> None:
-        """A sweep takes a bounded number, and waits for no request that has a key in hand."""
-        async with self.database.transaction("many") as tx:
-            await tx.run(MANY, {"count": SWEEP_MAX + 5})
-        once = Claim(self.kept, RequestKey("user", "/", "k1"), b"body", 202).once(lambda r: r)
-        async with self.database.transaction("renews") as tx:
-            await once.claim(tx)
-            swept = [await self.kept.sweep() for _ in range(3)]
-            await once.keep(tx, b"reply")
-        self.assertEqual(swept, [SWEEP_MAX, 4, 0])
-        left = await self.database.read("SELECT request_key FROM idempotent_replies")
-        self.assertEqual(left, [("k1",)])
 
     async def test_any_order(self) -> None:
         """Whatever comes in whatever order: what was done first under a key is what is told, and

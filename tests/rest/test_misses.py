@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from synnefo_tx.faults import TooManyRequests
-from synnefo_tx.rest.misses import SWEEP_MAX, Misses
+from synnefo_tx.rest.misses import Misses
 from tests.support.database import DatabaseTestCase, open_database
-
-MANY = """
-INSERT INTO request_misses (address, began, misses)
-SELECT 'a' || n, now() - interval '1 day', 1 FROM generate_series(1, %(count)s) AS n
-"""
 
 
 class MissesTests(DatabaseTestCase):
@@ -34,12 +29,6 @@ class MissesTests(DatabaseTestCase):
             wait = int(caught.exception.headers["Retry-After"])
             self.assertTrue(290 <= wait <= 301, wait)
             await misses.check("192.0.2.2")
-
-    async def test_many(self) -> None:
-        """However many addresses were counted, a sweep takes a bounded number of them."""
-        async with self.database.transaction("many") as tx:
-            await tx.run(MANY, {"count": SWEEP_MAX + 5})
-        self.assertEqual([await self.one.sweep() for _ in range(3)], [SWEEP_MAX, 5, 0])
 
     async def test_window(self) -> None:
         """After the window an address begins anew, and the sweep forgets it."""
