@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import sys
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,6 +30,7 @@ from synnefo_tx.settings import DatabaseSettings, Settings, SettingsError
 from synnefo_tx.threads import Threads
 
 T = TypeVar("T")
+DESCRIPTORS = 65536
 
 
 class CannotStart(Exception):
@@ -53,6 +55,7 @@ class StartingService(MultiService):
         raise AssertionError("each kind of process has its own start")
 
     def startService(self) -> None:
+        allow_connections()
         super().startService()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._failed)
@@ -182,6 +185,15 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def allow_connections() -> None:
+    """Let this process, and those it starts, have as many descriptors as the system lets it ask
+    for: the usual 1024 (systemd's, a shell's) are fewer than the streams that one may serve."""
+    allowed, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if highest == resource.RLIM_INFINITY else min(DESCRIPTORS, highest)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, highest))
 
 
 def make_home(home: Path) -> None:

@@ -34,10 +34,11 @@ LINGER_SECONDS = 2.0
 class LimitedRequest(Request):
     """A request whose body is bounded: collected within a limit, or handed on in pieces.
 
-    A body over the limit is refused before it is read. One that is handed on is served as soon as
-    its headers are there; the sender is asked for it (100 Continue) when the endpoint begins to
-    read. If the endpoint replies before it has read all, what comes is dropped for a short while,
-    so that the sender sees the reply and no reset, and the connection ends.
+    A body over the limit is refused before it is read; what still comes of it is dropped for a
+    short while. One that is handed on is served as soon as its headers are there; the sender is
+    asked for it (100 Continue) when the endpoint begins to read. If the endpoint replies before it
+    has read all, what comes is dropped for a short while, so that the sender sees the reply and no
+    reset, and the connection ends.
     """
 
     channel: Any
@@ -208,7 +209,14 @@ class LimitedRequest(Request):
             "Content-Type: application/json; charset=UTF-8\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
+        self.log.info("a body over {bytes} bytes is refused", bytes=self._body_max_bytes)
         self.channel.transport.write(head.encode() + body)
+        # Closing at once would reset the connection under who is still sending.
+        self.channel.dataReceived = lambda data: None
+        self._lingering = self._clock.callLater(LINGER_SECONDS, self._end_refused)
+
+    def _end_refused(self) -> None:
+        self._lingering = None
         self.channel.transport.loseConnection()
 
 

@@ -207,9 +207,12 @@ class ApiSite:
         self._account(mounted.name, request, caller, remote, time.monotonic() - started)
         return body
 
-    def _render(self, endpoint: Endpoint, request: Request, result: Any) -> bytes | None:
+    def _render(self, endpoint: Endpoint, request: LimitedRequest, result: Any) -> bytes | None:
         if isinstance(result, Stream):
-            self.streams.begin(request, endpoint.reply_type, result)
+            self.streams.head(request, endpoint.reply_type, result)
+            if request.method == b"HEAD" or request.lost:
+                return b""
+            self.streams.begin(request, result)
             return None
         body = render(request, endpoint, result)
         if isinstance(result, Reply) and result.delivered is not None:
