@@ -141,7 +141,8 @@ class CloudService(StartingService):
         if self._server is not None:
             await migrate(database)
         await require_current(database)
-        keyring = await open_keyring(self.settings, threads.files)
+        is_child = self._inherited is not None
+        keyring = await open_keyring(self.settings, threads.files, is_child=is_child)
         if self.roles & ELECTED_ROLES:
             self._elections = elections(self._reactor, url, self.settings)
         listener = Listener(connector(self._reactor, url, self.settings.database), self._reactor)

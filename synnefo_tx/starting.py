@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import sys
 import time
 from ipaddress import ip_address
@@ -30,6 +31,7 @@ from synnefo_tx.settings import DatabaseSettings, Settings, SettingsError
 from synnefo_tx.threads import Threads
 
 T = TypeVar("T")
+DESCRIPTORS = 65536
 
 
 class CannotStart(Exception):
@@ -67,6 +69,7 @@ class StartingService(MultiService):
         raise AssertionError("each kind of process has its own start")
 
     def startService(self) -> None:
+        allow_connections()
         super().startService()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._failed)
@@ -147,9 +150,15 @@ def open_pool(reactor: Any, url: str, own: DatabaseSettings) -> Database:
     return Database(connector(reactor, url, own), reactor, limits)
 
 
-async def open_keyring(settings: Settings, threads: Threads) -> Keyring:
-    """The keys that the settings lead to, read once; raises KeyringError."""
-    keyring = Keyring(source_of(settings, threads.run))
+async def open_keyring(settings: Settings, threads: Threads, *, is_child: bool = False) -> Keyring:
+    """The keys that the settings lead to, read once; raises KeyringError.
+
+    The first is made if need be, but by no child: when its supervisor started there was one.
+    """
+    source = source_of(settings, threads.run)
+    if not is_child:
+        await source.prepare()
+    keyring = Keyring(source)
     await keyring.load()
     return keyring
 
@@ -190,6 +199,15 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def allow_connections() -> None:
+    """Let this process, and those it starts, have as many descriptors as the system lets it ask
+    for: the usual 1024 (systemd's, a shell's) are fewer than the streams that one may serve."""
+    allowed, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if highest == resource.RLIM_INFINITY else min(DESCRIPTORS, highest)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, highest))
 
 
 def make_home(home: Path) -> None:

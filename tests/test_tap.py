@@ -91,6 +91,25 @@ class ExposureTests(SynchronousTestCase):
         check_exposure(Settings(http=behind))
 
 
+class DescriptorTests(SynchronousTestCase):
+    def limits_after(self, soft: int, hard: int) -> list[int]:
+        text = (
+            "import resource; from synnefo_tx.starting import allow_connections;"
+            f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); allow_connections();"
+            "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+        )
+        ran = subprocess.run([sys.executable, "-c", text], capture_output=True, check=True)
+        return [int(word) for word in ran.stdout.split()]
+
+    def test_raised(self) -> None:
+        """A process has as many connections as it may, not the 1024 that systems begin with."""
+        self.assertEqual(self.limits_after(256, 4096), [4096, 4096])
+
+    def test_left(self) -> None:
+        """A limit that nobody may raise is left as it is."""
+        self.assertEqual(self.limits_after(512, 512), [512, 512])
+
+
 class HomeTests(SynchronousTestCase):
     def test_lock(self) -> None:
         """A second process on one home is refused."""

@@ -115,11 +115,10 @@ class BoundedThreadsTests(TestCase):
 
 class OneWayTests(SynchronousTestCase):
     def test_one_way(self) -> None:
-        """Only these pools use threads, and the database to cancel a statement: that must not wait
-        for anything."""
+        """Nothing but these pools uses threads."""
         found = {
             str(path.relative_to(ROOT))
             for path in ROOT.rglob("*.py")
             if re.search(r"deferToThread|callInThread|ThreadPool\b", path.read_text("utf-8"))
         }
-        self.assertEqual(found, {"threads.py", "db/driver.py"})
+        self.assertEqual(found, {"threads.py"})

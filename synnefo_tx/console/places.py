@@ -6,7 +6,7 @@ sessions; the places of a process that died are free when their leases are over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from synnefo_tx.console.model import Refusal, too_many
 from synnefo_tx.db.pool import Transaction
@@ -29,8 +29,20 @@ WHERE (user_uuid = %(user)s OR server_id = %(server)s) AND expires > synnefo_now
 TAKE = """
 INSERT INTO console_sessions (session_key, user_uuid, server_id, expires)
 VALUES (%(key)s, %(user)s, %(server)s, synnefo_now() + make_interval(secs => %(lease)s))
+"""
+# All of a process in one statement, which touches no row whose lease is mostly left; a row that was
+# swept while nothing could be renewed is there again.
+RENEW = """
+INSERT INTO console_sessions (session_key, user_uuid, server_id, expires)
+SELECT w.key, w.user_uuid, w.server, synnefo_now() + make_interval(secs => %(lease)s)
+FROM unnest(%(keys)s::text[], %(users)s::uuid[], %(servers)s::bigint[])
+ AS w (key, user_uuid, server)
+WHERE NOT EXISTS (
+    SELECT FROM console_sessions s
+    WHERE s.session_key = w.key AND s.expires >= synnefo_now() + make_interval(secs => %(left)s)
+)
+ORDER BY w.key
 ON CONFLICT (session_key) DO UPDATE SET expires = excluded.expires
-WHERE console_sessions.expires < excluded.expires - make_interval(secs => %(spent)s)
 """
 RELEASE = "DELETE FROM console_sessions WHERE session_key = %(key)s"
 SWEEP = """
@@ -57,18 +69,21 @@ class Places:
             return too_many(f"you have {self._per_user_max} consoles open already")
         if of_server >= self._per_server_max:
             return too_many(f"this server has {self._per_server_max} consoles open already")
-        await self._lease(tx, key, user, server)
+        await tx.run(TAKE, names | {"key": key, "lease": LEASE_SECONDS})
         return None
 
-    async def renew(self, tx: Transaction, sessions: Iterable[tuple[str, int, str]]) -> None:
+    async def renew(self, tx: Transaction, sessions: Sequence[tuple[str, int, str]]) -> None:
         """Keep the places of (key, server, user), each written when its lease is partly over."""
-        for key, server, user in sorted(sessions):
-            await self._lease(tx, key, user, server)
-
-    async def _lease(self, tx: Transaction, key: str, user: str, server: int) -> None:
-        names = {"key": key, "user": user, "server": server}
-        spent = LEASE_SECONDS - RENEWED_SECONDS
-        await tx.run(TAKE, names | {"lease": LEASE_SECONDS, "spent": spent})
+        await tx.run(
+            RENEW,
+            {
+                "keys": [key for key, _, _ in sessions],
+                "servers": [server for _, server, _ in sessions],
+                "users": [user for _, _, user in sessions],
+                "lease": LEASE_SECONDS,
+                "left": RENEWED_SECONDS,
+            },
+        )
 
     async def release(self, tx: Transaction, key: str) -> None:
         """Give a place back; harmless when it is not taken."""

@@ -16,6 +16,8 @@ from synnefo_tx.settings import DatabaseSettings
 Connect = Callable[[], Awaitable[TxConnection]]
 
 CONNECT_SECONDS = 10.0
+CLIENT_LOOK_SECONDS = 0.25
+"""How often a server that works looks whether its client is still there (PostgreSQL 14)."""
 ELECTION_STATEMENT_SECONDS = 4.0
 ELECTION_LOCK_SECONDS = 1.0
 
@@ -29,6 +31,8 @@ def connector(reactor: IReactorFDSet, url: str, settings: DatabaseSettings) -> C
             "statement_timeout": settings.statement_limit_seconds,
             # A process that is paused in a transaction must not keep its locks.
             "idle_in_transaction_session_timeout": settings.transaction_idle_limit_seconds,
+            # Whose task was cancelled, or whose process was killed, waits for no answer.
+            "client_connection_check_interval": CLIENT_LOOK_SECONDS,
         },
         "SET TIME ZONE 'UTC'; SET jit = off; SET client_min_messages = warning",
     )

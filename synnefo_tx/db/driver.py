@@ -19,7 +19,6 @@ from attrs import frozen
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
-from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
 from zope.interface import implementer
@@ -50,8 +49,6 @@ class DriverConnection(Protocol):
     def busy(self) -> bool: ...
 
     def execute(self, sql: str, parameters: Parameters | None) -> Deferred[Result]: ...
-
-    def cancel(self) -> Deferred[object]: ...
 
     def close(self) -> None: ...
 
@@ -201,10 +198,6 @@ class TxConnection(txpostgres.Connection):
         running = self._running
         if running is not None:
             running.finish(failure)
-
-    def cancel(self) -> Deferred[object]:
-        """Ask the server to end the running statement, from a thread: libpq's call blocks."""
-        return deferToThread(self._connection.cancel)
 
     def close(self) -> None:
         """Close at once; what is in flight, the opening too, fails with InterfaceError."""

@@ -254,6 +254,10 @@ class Elections(Service):
         if not rows[0][0]:
             return
         candidate.has_lock = True
+        if candidate.withdrawn:
+            # While the lock was asked for; nobody else would let go of it.
+            self._leaving.append(candidate)
+            return
         try:
             named = {"name": candidate.name, "holder": self._holder}
             epoch = int((await self._ask(connection, BEGIN_TERM, named))[0][0])
@@ -263,8 +267,7 @@ class Elections(Service):
             # A transaction of the leader before has not ended yet; its time is limited too.
             self.log.warn("{name}: no term yet: {error}", name=candidate.name, error=str(error))
             return
-        if candidate.withdrawn:
-            self._leaving.append(candidate)
+        if candidate.withdrawn or not self.running:
             return
         held = sum(each.group == candidate.group for each in self._leading()) + 1
         self._ready_at[candidate.group] = now + min(COURTESY_SECONDS * held, COURTESY_MAX_SECONDS)

@@ -92,6 +92,11 @@ class Listener(Service):
                 await self._hear(await self._connect())
             except (psycopg2.Error, TimeoutError) as error:
                 self.log.warn("nothing is heard from the database: {error}", error=str(error))
+            except CancelledError:
+                raise
+            except Exception:
+                # No descriptor left, perhaps. A process that gave up would be deaf for good.
+                self.log.failure("nothing is heard from the database")
             finally:
                 self._confirmed = None
             await deferLater(self._clock, RECONNECT_SECONDS)

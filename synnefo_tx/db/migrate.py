@@ -164,8 +164,14 @@ async def require_current(database: Database) -> None:
 
 
 async def migrate(database: Database) -> list[Migration]:
-    """Apply what is missing, all or nothing, one program at a time; returns what was applied."""
-    async with database.transaction("db-migrate", limit_seconds=MIGRATION_SECONDS) as tx:
+    """Apply what is missing, all or nothing, one program at a time; returns what was applied.
+
+    A migration may take as long as it needs on large tables, and whoever waits for another program
+    waits as long.
+    """
+    async with database.transaction(
+        "db-migrate", limit_seconds=MIGRATION_SECONDS, statement_seconds=MIGRATION_SECONDS
+    ) as tx:
         await tx.run("SELECT pg_advisory_xact_lock(%(key)s)", {"key": LOCK_KEY})
         await tx.run(CREATE_REGISTER)
         applied = [Applied(*row) for row in await tx.rows(SELECT_APPLIED)]

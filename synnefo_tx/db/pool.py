@@ -6,10 +6,11 @@ statement on its own. What must happen only if the transaction held goes through
 
 How things end: a COMMIT whose answer is lost raises CommitUnknown, because it may have held; a
 connection lost before that raises DatabaseUnavailable and nothing held. A task that is cancelled
-leaves its statement running: the pool asks the server to end it, waits two seconds, then closes the
-connection. A task of a leader whose time is over gets Deposed (see ``fence``). A transaction that
-may write and is open for too long is rolled back, and DatabaseUnavailable: others wait for its
-locks, and pollers ask again since its beginning (see ``horizon``).
+leaves its statement running: the pool closes the connection, and the server, which looks whether
+its client is there (see ``connect``), ends the statement. A task of a leader whose time is over
+gets Deposed (see ``fence``). A transaction that may write and is open for too long is rolled back,
+and DatabaseUnavailable: others wait for its locks, and pollers ask again since its beginning (see
+``horizon``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakSet
 
+import psycopg2
 from psycopg2 import errors
 from psycopg2.extras import Json
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
@@ -35,11 +37,14 @@ from synnefo_tx.db.transaction import CommitUnknown, DatabaseUnavailable, PoolLi
 
 T = TypeVar("T")
 
+DatabaseError = psycopg2.Error
+"""What the database itself refused, whatever it is."""
 ForeignKeyViolation = errors.ForeignKeyViolation
 UniqueViolation = errors.UniqueViolation
 __all__ = [
     "CommitUnknown",
     "Database",
+    "DatabaseError",
     "DatabaseUnavailable",
     "ForeignKeyViolation",
     "Hot",
@@ -51,7 +56,10 @@ __all__ = [
     "shield",
 ]
 
-CANCEL_WAIT_SECONDS = 2.0
+SERVER_TROUBLE = ("53", "58")
+"""Classes of SQLSTATE of a server that is full or broken (PostgreSQL appendix A)."""
+ANSWER_WAIT_SECONDS = 2.0
+"""What a server is given to say that it has ended a statement which took too long."""
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -71,7 +79,6 @@ class Database:
         self.limits = limits
         self._idle: list[DriverConnection] = []
         self._waiting: deque[Deferred[DriverConnection | None]] = deque()
-        self._abandoned: set[Deferred[None]] = set()
         self._given_up: WeakSet[DriverConnection] = WeakSet()
         self.open_count = 0
         self.closed = False
@@ -90,18 +97,27 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, name: str, *, snapshot: bool = False, limit_seconds: float | None = None
+        self,
+        name: str,
+        *,
+        snapshot: bool = False,
+        limit_seconds: float | None = None,
+        statement_seconds: float | None = None,
     ) -> AsyncIterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
         With ``snapshot`` all its statements see one moment, and it may only read. Another has the
-        time of the pool's limits, or ``limit_seconds``.
+        time of the pool's limits, or ``limit_seconds``; each statement that of the pool's limits,
+        or ``statement_seconds``.
         Raises DatabaseUnavailable, CommitUnknown or Deposed, see the head of the module.
         """
         connection = await self._begin(snapshot)
-        transaction = Transaction(name, partial(self._run, connection))
+        run = partial(self._run, connection, seconds=statement_seconds, may_write=not snapshot)
+        transaction = Transaction(name, run)
         bound = None if snapshot else self._bind(name, connection, limit_seconds)
         try:
+            if statement_seconds is not None:
+                await run(f"SET LOCAL statement_timeout = {statement_seconds * 1000:.0f}", None)
             yield transaction
             self._unbind(bound)
         except BaseException:
@@ -146,14 +162,12 @@ class Database:
             connection = await self._acquire()
             try:
                 result = await self._run(connection, sql, parameters)
-            except DatabaseUnavailable:
-                alive = connection.busy
-                self._abandon(connection) if alive else self._discard(connection)
-                if last or alive:
-                    raise
-            except BaseException:
+            except BaseException as error:
+                has_died = connection.closed and isinstance(error, DatabaseUnavailable)
                 self._abandon(connection) if connection.busy else self._release(connection)
-                raise
+                # What took too long is not asked again: it would only take as long.
+                if last or not has_died:
+                    raise
             else:
                 self._release(connection)
                 return result.rows
@@ -168,8 +182,6 @@ class Database:
             connection.close()
         self.open_count -= len(self._idle)
         self._idle.clear()
-        for ending in list(self._abandoned):
-            await ending
 
     async def _begin(self, snapshot: bool) -> DriverConnection:
         for last in (False, True):
@@ -177,9 +189,9 @@ class Database:
             try:
                 await self._run_begin(connection, snapshot)
             except DatabaseUnavailable:
-                alive = connection.busy
-                self._abandon(connection) if alive else self._discard(connection)
-                if last or alive:
+                has_died = connection.closed
+                self._abandon(connection) if connection.busy else self._discard(connection)
+                if last or not has_died:
                     raise
             except Deposed:
                 await self._rollback(connection)
@@ -203,23 +215,33 @@ class Database:
             raise Deposed(f"{term.name} has another leader than that of epoch {term.epoch}")
 
     async def _run(
-        self, connection: DriverConnection, sql: str, parameters: Parameters | None
+        self,
+        connection: DriverConnection,
+        sql: str,
+        parameters: Parameters | None,
+        seconds: float | None = None,
+        may_write: bool = True,
     ) -> Result:
         """Run a statement within its limit; a connection that died is DatabaseUnavailable."""
         if connection.closed or connection in self._given_up:
             raise DatabaseUnavailable("the database connection was lost")
         running = shield(connection.execute(sql, parameters))
         # The server ends what is slow by itself; this is for one that is frozen.
-        running.addTimeout(self.limits.statement_seconds + CANCEL_WAIT_SECONDS, self._clock)
+        limit = self.limits.statement_seconds if seconds is None else seconds
+        running.addTimeout(limit + ANSWER_WAIT_SECONDS, self._clock)
         try:
             return await running
         except TimeoutError as error:
             raise DatabaseUnavailable("the database does not answer") from error
-        except ConnectionDied as error:
+        except (*ConnectionDied, errors.ReadOnlySqlTransaction) as error:
             if connection.closed:
                 raise DatabaseUnavailable("the database connection was lost") from error
             if isinstance(error, errors.QueryCanceled):
                 raise DatabaseUnavailable("the database took too long") from error
+            is_for_reading = may_write and isinstance(error, errors.ReadOnlySqlTransaction)
+            if is_for_reading or str(error.pgcode).startswith(SERVER_TROUBLE):
+                self.log.error("the database is in trouble: {error}", error=str(error).strip())
+                raise DatabaseUnavailable("the database cannot do it now") from error
             raise
         except errors.FeatureNotSupported as error:
             # "cached plan must not change result type": a migration changed what was prepared.
@@ -347,18 +369,12 @@ class Database:
             self._hand(None)
 
     def _abandon(self, connection: DriverConnection) -> None:
-        """End a connection whose statement nobody waits for any more."""
-        self._given_up.add(connection)
-        ending = Deferred.fromCoroutine(self._end_abandoned(connection))
-        self._abandoned.add(ending)
-        ending.addBoth(lambda result: self._abandoned.discard(ending))
+        """End a connection whose statement nobody waits for any more.
 
-    async def _end_abandoned(self, connection: DriverConnection) -> None:
-        asked = connection.cancel().addTimeout(CANCEL_WAIT_SECONDS, self._clock)
-        try:
-            await asked
-        except Exception:
-            self.log.failure("a statement could not be cancelled")
+        Not by libpq's cancel: it waits for a connection of its own without a limit, and in psycopg2
+        with the interpreter's lock, so that a server that is out of reach would stop the process.
+        """
+        self._given_up.add(connection)
         self._discard(connection)
 
 

@@ -13,6 +13,7 @@ from attrs import field, frozen
 KEY_BYTES = 32
 FINGERPRINT_BYTES = 4
 VERSION_MAX = 2**32 - 1
+VERSION_DIGITS_MAX = 10
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 DATABASE = "database"
 """The key of secrets in the database."""
@@ -33,7 +34,8 @@ class Key:
 
     def __attrs_post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or not 0 <= self.version <= VERSION_MAX:
-            raise KeyringError(f"{self.name[:40]!r} version {self.version} can be no key's name")
+            # A line whose parts are in another order has the secret for a name.
+            raise KeyringError("a key's name or version is none: write name:version:base64")
         if len(self.secret) != KEY_BYTES:
             raise KeyringError(
                 f"key {self.name} version {self.version} has {len(self.secret)} bytes, "
@@ -83,7 +85,7 @@ def ring_of(lines: Iterable[str]) -> Ring:
             continue
         name, _, rest = text.partition(":")
         version, _, secret = rest.partition(":")
-        if not (version.isascii() and version.isdigit()):
+        if not (version.isascii() and version.isdigit() and len(version) <= VERSION_DIGITS_MAX):
             raise KeyringError(f"line {number} of the keys is not name:version:base64")
         try:
             key = Key(name, int(version), base64.b64decode(secret, validate=True))

@@ -33,6 +33,10 @@ class InThread(Protocol):
 class KeySource(Protocol):
     """Gives keys, and takes new versions if it is one that may be written."""
 
+    async def prepare(self) -> None:
+        """At the start of a process make the first version, where it is ours to make and there is
+        none; raises KeyringError."""
+
     async def load(self) -> Ring:
         """All keys as they are now; raises KeyringError."""
 
@@ -45,10 +49,18 @@ class KeySource(Protocol):
 
 @frozen
 class HomeKeys:
-    """Keys in files of their own; the first version is made when there is none."""
+    """Keys in files of their own; the first version is made at a start that finds none.
+
+    Never later: a process that lives would seal with a new key what nobody opens when the folder,
+    which was moved or not mounted, is back.
+    """
 
     folder: Path
     in_thread: InThread
+
+    async def prepare(self) -> None:
+        """See ``KeySource``."""
+        await self.in_thread(self._prepare)
 
     async def load(self) -> Ring:
         """See ``KeySource``."""
@@ -62,19 +74,30 @@ class HomeKeys:
         """See ``KeySource``."""
         await self.in_thread(lambda: self._retire(name, versions))
 
+    def _prepare(self) -> None:
+        if not any(key.name == DATABASE for key in self._read()):
+            self._write(DATABASE, 1)
+
     def _load(self) -> Ring:
         keys = self._read()
         if not any(key.name == DATABASE for key in keys):
-            self._write(DATABASE, 1)
-            keys = self._read()
+            raise KeyringError(
+                f"{self.folder} holds no key {DATABASE} any more: put the folder back as it was"
+            )
         return Ring(tuple(sorted(keys, key=lambda key: (key.name, -key.version))))
 
     def _read(self) -> list[Key]:
         keys = []
         for path in sorted(self.folder.glob("*.key")):
             match = FILE_NAME.fullmatch(path.name)
-            if match is not None:
+            if match is None:
+                continue
+            try:
                 keys.append(Key(match[1], int(match[2] or 0), private_bytes(path)))
+            except KeyringError:
+                # One that is being retired at this moment is no key any more.
+                if path.exists():
+                    raise
         return keys
 
     def _make(self, name: str) -> int:
@@ -105,6 +128,9 @@ class HomeKeys:
     def _retire(self, name: str, versions: list[int]) -> None:
         for version in versions:
             self._path(name, version).unlink(missing_ok=True)
+            # What a process that was killed while it made the version left is the key as well.
+            for draft in self.folder.glob(f".{name}.{version}.*"):
+                draft.unlink(missing_ok=True)
         self._sync()
 
     def _path(self, name: str, version: int) -> Path:
@@ -125,6 +151,9 @@ class ListedKeys:
     read_lines: Callable[[], list[str]]
     where: str
     in_thread: InThread
+
+    async def prepare(self) -> None:
+        """See ``KeySource``: the first version is somebody else's to make."""
 
     async def load(self) -> Ring:
         """See ``KeySource``."""

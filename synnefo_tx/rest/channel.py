@@ -15,6 +15,8 @@ from twisted.web.http import HTTPChannel, Request
 from twisted.web.server import Site
 
 IDLE_SECONDS = 75
+"""What a connection may be silent, and what a request may take to come as a whole; one whose body
+is handed on may take longer, but not be silent for longer."""
 LENGTH_LINE_MAX = 100
 FIRST_REQUEST_SECONDS = 1.0
 """What a connection that was just accepted has for its first request when the process stops."""
@@ -25,6 +27,7 @@ class _Channel(HTTPChannel):
 
     factory: ApiFactory
     asked = False
+    _is_coming = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -33,6 +36,21 @@ class _Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
         self.factory.forget(self)
+
+    def resetTimeout(self) -> None:
+        """Begin the idle time anew: with the first byte of a request, and with each of a body that
+        is handed on. Otherwise a byte a minute would keep a connection for ever."""
+        if not self._is_coming or self._is_handed_on:
+            self._is_coming = True
+            super().resetTimeout()
+
+    @property
+    def _is_handed_on(self) -> bool:
+        return bool(self.requests) and self.requests[-1].pieces is not None
+
+    def allContentReceived(self) -> None:
+        self._is_coming = False
+        super().allContentReceived()
 
     def headerReceived(self, line: bytes) -> bool:
         self.asked = True

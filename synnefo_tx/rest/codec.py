@@ -8,6 +8,7 @@ original does. A field's JSON name, where it is no Python name, stands in its me
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, TypeVar, cast
@@ -22,6 +23,9 @@ from synnefo_tx.faults import BadRequest
 T = TypeVar("T")
 NESTING_MAX = 32
 FORM_FIELDS_MAX = 100
+STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+"""A JSON string, also one without an end: so each character is looked at once."""
+BRACKET = re.compile(r"[\[\]{}]")
 TEXT_NAMES: dict[type, str] = {
     str: "a string",
     int: "an integer",
@@ -126,14 +130,13 @@ def parse_form(raw: bytes) -> dict[str, str]:
 
 
 def _check_nesting(text: str) -> None:
+    if text.count("[") + text.count("{") <= NESTING_MAX:
+        return
     depth = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            if depth > NESTING_MAX:
-                raise ValueError("nested too deeply")
-        elif character in "]}":
-            depth -= 1
+    for bracket in BRACKET.findall(STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > NESTING_MAX:
+            raise ValueError("nested too deeply")
 
 
 def structure(document: Any, kind: type[T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from twisted.web.server import Request
@@ -12,6 +13,7 @@ from synnefo_tx.rest.dialect import DIALECTS
 from synnefo_tx.rest.endpoint import JSON_REPLY, DialectName, Endpoint, Reply
 
 RETRY_AFTER_SECONDS = "2"
+PHRASES = {each.value: each.phrase.encode() for each in HTTPStatus}
 HEADERS = [
     (b"Cache-Control", b"max-age=0, no-cache, no-store, must-revalidate"),
     (b"Vary", b"X-Auth-Token, Cookie"),
@@ -37,7 +39,7 @@ def begin(request: Request, id: str) -> None:
 def render(request: Request, endpoint: Endpoint, result: Any) -> bytes:
     """Set status and headers for what an endpoint gave, and return the body."""
     reply = result if isinstance(result, Reply) else Reply(result)
-    request.setResponseCode(reply.status or endpoint.status)
+    _set_status(request, reply.status or endpoint.status)
     for name, value in reply.headers.items():
         request.setHeader(name, value)
     if reply.body is None:
@@ -50,6 +52,11 @@ def render(request: Request, endpoint: Endpoint, result: Any) -> bytes:
     written = DIALECTS[endpoint.dialect].document(request, endpoint, reply.body)
     request.setHeader("Content-Type", written.media_type)
     return _whole(request, written.body)
+
+
+def _set_status(request: Request, status: int) -> None:
+    """The status with its phrase; Twisted knows fewer (422 and 429 are none of its own)."""
+    request.setResponseCode(status, PHRASES.get(status))
 
 
 def _whole(request: Request, body: bytes) -> bytes:
@@ -65,7 +72,7 @@ def unexpected() -> Fault:
 
 def render_fault(request: Request, fault: Fault, dialect: DialectName) -> bytes:
     """Set status and headers for ``fault`` and return its body."""
-    request.setResponseCode(fault.status)
+    _set_status(request, fault.status)
     if fault.status == 503:
         request.setHeader("Retry-After", RETRY_AFTER_SECONDS)
     for name, value in fault.headers.items():

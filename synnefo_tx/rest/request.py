@@ -6,18 +6,24 @@ import hashlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, AnyStr
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
 from synnefo_tx.caller import Caller
-from synnefo_tx.faults import BadRequest, Forbidden, RequestEntityTooLarge
+from synnefo_tx.faults import (
+    BadRequest,
+    Forbidden,
+    InternalServerError,
+    RequestEntityTooLarge,
+)
 from synnefo_tx.rest import codec
 from synnefo_tx.rest.dialect import fault_document
-from synnefo_tx.rest.endpoint import FORM, JSON, Call, Endpoint
+from synnefo_tx.rest.endpoint import FORM, JSON, JSON_REPLY, Call, Endpoint
 from synnefo_tx.rest.kept import Claim, KeptReplies, RequestKey, check_key
 from synnefo_tx.rest.pieces import BodyPieces, Source, cut
 
@@ -28,13 +34,15 @@ LINGER_SECONDS = 2.0
 class LimitedRequest(Request):
     """A request whose body is bounded: collected within a limit, or handed on in pieces.
 
-    A body over the limit is refused before it is read. One that is handed on is served as soon as
-    its headers are there; the sender is asked for it (100 Continue) when the endpoint begins to
-    read. If the endpoint replies before it has read all, what comes is dropped for a short while,
-    so that the sender sees the reply and no reset, and the connection ends.
+    A body over the limit is refused before it is read; what still comes of it is dropped for a
+    short while. One that is handed on is served as soon as its headers are there; the sender is
+    asked for it (100 Continue) when the endpoint begins to read. If the endpoint replies before it
+    has read all, what comes is dropped for a short while, so that the sender sees the reply and no
+    reset, and the connection ends.
     """
 
     channel: Any
+    log = Logger()
 
     def __init__(
         self,
@@ -54,6 +62,38 @@ class LimitedRequest(Request):
         self._expects = False
         self.pieces: BodyPieces | None = None
         self.lost = False
+
+    def getHeader(self, key: AnyStr) -> AnyStr | None:
+        """The last value of a header; asked for as text, what is no UTF-8 in it is replaced."""
+        if isinstance(key, bytes):
+            return super().getHeader(key)
+        values = self.header_values(key)
+        return values[-1] if values else None
+
+    def header_values(self, name: str) -> list[str]:
+        """All values of a header; what is no UTF-8 in them is replaced."""
+        values = self.requestHeaders.getRawHeaders(name.encode("ascii")) or []
+        return [value.decode("utf-8", "replace") for value in values]
+
+    def getRequestHostname(self) -> bytes:
+        """Nothing: no endpoint depends on it, and the router fails on what is no host's name."""
+        return b""
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """The wrapper itself failed: log it, and leave nobody waiting for an answer."""
+        self.log.failure("a request could not be served", reason)
+        if self.lost:
+            return reason
+        if self.startedWriting:
+            self.channel.transport.abortConnection()
+            return reason
+        self.setResponseCode(500)
+        body = codec.encode(fault_document(InternalServerError("Unexpected error")))
+        self.setHeader("Content-Type", JSON_REPLY)
+        self.setHeader("Content-Length", str(len(body)))
+        self.write(body)
+        self.finish()
+        return reason
 
     def connectionLost(self, reason: Failure) -> None:
         self.lost = True
@@ -116,7 +156,7 @@ class LimitedRequest(Request):
             super().write(data)
 
     def finish(self) -> None:
-        if self.lost:
+        if self.lost or self.finished:
             return
         if self.pieces is None or self.pieces.ended:
             super().finish()
@@ -169,7 +209,14 @@ class LimitedRequest(Request):
             "Content-Type: application/json; charset=UTF-8\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
+        self.log.info("a body over {bytes} bytes is refused", bytes=self._body_max_bytes)
         self.channel.transport.write(head.encode() + body)
+        # Closing at once would reset the connection under who is still sending.
+        self.channel.dataReceived = lambda data: None
+        self._lingering = self._clock.callLater(LINGER_SECONDS, self._end_refused)
+
+    def _end_refused(self) -> None:
+        self._lingering = None
         self.channel.transport.loseConnection()
 
 
@@ -234,13 +281,17 @@ def call_of(
 
 
 def _claim(
-    endpoint: Endpoint, request: Request, caller: Caller | None, raw: bytes, kept: KeptReplies
+    endpoint: Endpoint,
+    request: LimitedRequest,
+    caller: Caller | None,
+    raw: bytes,
+    kept: KeptReplies,
 ) -> Claim | None:
-    keys = request.requestHeaders.getRawHeaders("Idempotency-Key")
-    if keys is None or caller is None:
+    keys = request.header_values("Idempotency-Key")
+    if not keys or caller is None:
         return None
     path = request.path.decode("utf-8", "replace").rstrip("/")
-    wanted = RequestKey(caller.user, path, check_key(list(keys)))
+    wanted = RequestKey(caller.user, path, check_key(keys))
     return Claim(kept, wanted, hashlib.sha256(raw).digest(), endpoint.status)
 
 

@@ -146,7 +146,7 @@ class ApiSite:
 
     def site(self) -> ApiFactory:
         """The protocol factory to listen with."""
-        root = _FixedPaths(self._fixed, self._serve, self._app.resource())
+        root = _FixedPaths(self._fixed, self._serve, self._app.resource(), self._unreadable)
         factory = ApiFactory(root, requestFactory=self._request, reactor=self._clock)
         factory.on_drain = self.streams.end_all
         return factory
@@ -207,9 +207,12 @@ class ApiSite:
         self._account(mounted.name, request, caller, remote, time.monotonic() - started)
         return body
 
-    def _render(self, endpoint: Endpoint, request: Request, result: Any) -> bytes | None:
+    def _render(self, endpoint: Endpoint, request: LimitedRequest, result: Any) -> bytes | None:
         if isinstance(result, Stream):
-            self.streams.begin(request, endpoint.reply_type, result)
+            self.streams.head(request, endpoint.reply_type, result)
+            if request.method == b"HEAD" or request.lost:
+                return b""
+            self.streams.begin(request, result)
             return None
         body = render(request, endpoint, result)
         if isinstance(result, Reply) and result.delivered is not None:
@@ -257,20 +260,32 @@ class ApiSite:
             milliseconds=round(seconds * 1000, 1),
         )
 
+    def _unreadable(self, request: Request) -> bytes:
+        """A path that is no text: the router would answer in a form of its own."""
+        return self._refuse_unrouted(request, BadRequest("The path is no UTF-8"))
+
     def _unrouted(self, request: Request, failure: Any) -> bytes:
-        begin(request, self._new_id())
         error = failure.value
         path = request.path.decode("utf-8", "replace")
-        roots = [root for root in self._roots if root and path.startswith(root + "/")]
         if isinstance(error, MethodNotAllowed):
             methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
             fault: Fault = NotAllowed("Method not allowed", headers={"Allow": ", ".join(methods)})
-        elif roots:
+        elif self._root_of(path):
             # The original answers 400 to an unknown path below a component's root.
             fault = BadRequest("Unknown path")
         else:
             fault = ItemNotFound("Unknown path")
-        body = render_fault(request, fault, self._roots[roots[0]] if roots else "cyclades")
+        return self._refuse_unrouted(request, fault)
+
+    def _root_of(self, path: str) -> str:
+        """Where the component of a path is mounted; empty for none."""
+        found = [root for root in self._roots if root and path.startswith(root + "/")]
+        return found[0] if found else ""
+
+    def _refuse_unrouted(self, request: Request, fault: Fault) -> bytes:
+        begin(request, self._new_id())
+        root = self._root_of(request.path.decode("utf-8", "replace"))
+        body = render_fault(request, fault, self._roots.get(root, "cyclades"))
         remote = client_address(request, self.settings.trusted_proxies)
         self._account("unrouted", request, None, remote, 0.0)
         return body
@@ -289,8 +304,10 @@ class _FixedPaths(Resource):
         fixed: Mapping[tuple[bytes, bytes], Mounted],
         serve: Callable[[Mounted, LimitedRequest, dict[str, str]], Awaitable[bytes | None]],
         klein: KleinResource,
+        unreadable: Callable[[Request], bytes],
     ) -> None:
         super().__init__()
+        self._unreadable = unreadable
         self._fixed = fixed
         self._serve = serve
         self._klein = klein
@@ -298,11 +315,14 @@ class _FixedPaths(Resource):
     def render(self, request: LimitedRequest) -> Any:
         mounted = self._fixed.get((request.method, request.path))
         if mounted is None:
-            return self._klein.render(request)
+            is_text = _is_utf8(b"/".join(request.postpath or ()))
+            return self._klein.render(request) if is_text else self._unreadable(request)
         serving = Deferred.fromCoroutine(self._answer(mounted, request))
         # A client that went away needs no answer.
         request.notifyFinish().addErrback(lambda _: serving.cancel())
         serving.addErrback(lambda failure: failure.trap(CancelledError))
+        serving.addErrback(request.processingFailed)
+        serving.addErrback(lambda _: None)
         return NOT_DONE_YET
 
     async def _answer(self, mounted: Mounted, request: LimitedRequest) -> None:
@@ -310,3 +330,11 @@ class _FixedPaths(Resource):
         if body is not None and not request.lost:
             request.write(body)
             request.finish()
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -133,12 +133,15 @@ class OpenStreams:
     def __len__(self) -> int:
         return len(self._bodies)
 
-    def begin(self, request: Request, reply_type: str, stream: Stream) -> None:
-        """Write the head, and have the stream begin."""
+    def head(self, request: Request, reply_type: str, stream: Stream) -> None:
+        """Set status and headers of the reply."""
         request.setResponseCode(stream.status)
         request.setHeader("Content-Type", reply_type)
         for name, value in stream.headers.items():
             request.setHeader(name, value)
+
+    def begin(self, request: Request, stream: Stream) -> None:
+        """Have the stream begin, with its head."""
         body = StreamBody(request, stream.unread_max_bytes)
         self._bodies.add(body)
         request.notifyFinish().addBoth(lambda _: self._bodies.discard(body))

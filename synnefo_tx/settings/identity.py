@@ -23,6 +23,11 @@ class Identity:
         50, "Failed log-ins from one address before it must wait", unit="log-ins"
     )
     login_window_seconds: int = setting(300, "Window in which failed log-ins are counted")
+    login_tokens_per_user_max: int = setting(
+        1000,
+        "API tokens that a user has from log-ins; one more ends the oldest",
+        unit="tokens",
+    )
     session_idle_seconds: int = setting(
         12 * 3600, "Time without a request after which a browser must sign in again"
     )

@@ -7,8 +7,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
-from synnefo_tx.db.connect import connector, election_connector
-from synnefo_tx.db.election import Elections
+from synnefo_tx.db.connect import ELECTION_LOCK_SECONDS, connector, election_connector
+from synnefo_tx.db.driver import TxConnection
+from synnefo_tx.db.election import LOCK, Elections
 from synnefo_tx.db.electorate import Unopposed
 from synnefo_tx.db.fence import Deposed, Term, current_term
 from synnefo_tx.db.leaders import leaders, report
@@ -135,6 +136,42 @@ class ElectionTests(ElectionTestCase):
         self.assertEqual(first.led, ["poller:2"])
         second = self.process("second", "poller:1")
         await self.leads(second, "poller:1")
+
+    async def test_withdrawn_while_it_is_elected(self) -> None:
+        """Who withdraws at the moment when it gets the lock keeps no other from leading."""
+        name = "poller:1"
+        before = self.process("before", name)
+        await self.leads(before, name)
+        await before.elections.withdraw(name)
+        settings = DatabaseSettings(leader_silence_seconds=30.0)
+        open_connection = election_connector(reactor, self.url, settings)
+        withdrawn: Deferred[None] = Deferred()
+
+        async def noticing() -> TxConnection:
+            connection = await open_connection()
+            execute = connection.execute
+
+            def noticed(sql: str, values=None):
+                running = execute(sql, values)
+                return running.addCallback(withdraw) if sql == LOCK else running
+
+            connection.execute = noticed  # type: ignore[method-assign]
+            return connection
+
+        def withdraw(result):
+            Deferred.fromCoroutine(elections.withdraw(name)).chainDeferred(withdrawn)
+            return result
+
+        elections = Elections(noticing, reactor, "one", 30.0)
+        elections.startService()
+        self.addCleanup(lambda: Deferred.fromCoroutine(elections.stopService()))
+        async with self.database.transaction("of the leader before") as tx:
+            await tx.run("SELECT FROM elections WHERE name = %(name)s FOR SHARE", {"name": name})
+            elections.stand(name, Deferred)
+            await withdrawn
+            await deferLater(reactor, ELECTION_LOCK_SECONDS + 0.3)
+        other = self.process("other", name)
+        await self.leads(other, name)
 
     async def test_shared(self) -> None:
         """A process that comes later gets its share of the clusters, and each has one leader."""

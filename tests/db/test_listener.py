@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from synnefo_tx.db.connect import connector
@@ -22,7 +24,7 @@ class ListenerTests(DatabaseTestCase):
         self.listener = Listener(connector(reactor, self.url, DatabaseSettings()), reactor)
         self.listener.subscribe("thing", self.heard.append)
         self.listener.startService()
-        self.addCleanup(self.listener.stopService)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.listener.stopService()))
         await until(self.is_hearing, 5, "it hears")
 
     async def is_hearing(self) -> bool:
@@ -62,6 +64,22 @@ class ListenerTests(DatabaseTestCase):
         self.heard.clear()
         await until(self.is_hearing, 10, "it hears again")
         self.assertEqual(self.heard, [""])
+
+    async def test_unexpected(self) -> None:
+        """What nobody expected (no descriptor left) keeps a process deaf for that moment only."""
+        connect = connector(reactor, self.url, DatabaseSettings())
+        refusals = [OSError(errno.EMFILE, "too many open files")]
+
+        async def fails_first():
+            if refusals:
+                raise refusals.pop()
+            return await connect()
+
+        await self.listener.stopService()
+        self.listener = Listener(fails_first, reactor)
+        self.listener.startService()
+        await until(self.is_hearing, 5, "it hears")
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
     async def test_frozen(self) -> None:
         """A server that does not answer is not relied on for longer than a second."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from attrs import evolve
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from synnefo_tx.db.migrate import (
+    LOCK_KEY,
     Applied,
     Migration,
     SchemaError,
@@ -16,7 +20,8 @@ from synnefo_tx.db.migrate import (
     ordered,
     require_current,
 )
-from tests.support.database import DatabaseTestCase
+from synnefo_tx.db.pool import ANSWER_WAIT_SECONDS
+from tests.support.database import DatabaseTestCase, open_database
 
 
 def migration(component: str, number: int, *depends: tuple[str, int]) -> Migration:
@@ -51,6 +56,20 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(missing([ours], [applied(ours), newer]), [])
         breaking = evolve(newer, oldest_compatible=2)
         self.assertRaises(SchemaError, missing, [ours], [applied(ours), breaking])
+
+
+class LongMigrationTests(DatabaseTestCase):
+    async def test_waits(self) -> None:
+        """What takes longer than a statement of a request may is still done: waiting for another
+        program that migrates, or an index of a large table."""
+        hasty = open_database(self.url, statement_limit_seconds=0.2, statement_seconds=0.2)
+        self.addCleanup(lambda: Deferred.fromCoroutine(hasty.close()))
+        async with self.database.transaction("another") as tx:
+            await tx.run("SELECT pg_advisory_xact_lock(%(key)s)", {"key": LOCK_KEY})
+            waiting = Deferred.fromCoroutine(migrate(hasty))
+            await deferLater(reactor, ANSWER_WAIT_SECONDS + 0.4)
+        self.assertEqual(await waiting, [])
+        self.assertEqual(await hasty.read("SHOW statement_timeout"), [("200ms",)])
 
 
 class MigrateTests(DatabaseTestCase):

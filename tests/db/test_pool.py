@@ -11,13 +11,17 @@ import psycopg2
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 
 from synnefo_tx.db import connect
 from synnefo_tx.db.driver import TxConnection
 from synnefo_tx.db.pool import CommitUnknown, DatabaseUnavailable, UniqueViolation
 from tests.support.database import DatabaseTestCase, open_database
 
-RUNNING = "SELECT pid FROM pg_stat_activity WHERE state <> 'idle' AND query LIKE %(like)s"
+RUNNING = """
+SELECT pid FROM pg_stat_activity
+WHERE state <> 'idle' AND query LIKE %(like)s AND pid <> pg_backend_pid()
+"""
 
 
 def stand_still(seconds: float) -> None:
@@ -200,6 +204,42 @@ class PoolTests(DatabaseTestCase):
         self.database.limits = type(self.database.limits)(connections=2, waiting=1000)
         results = await gatherResults([Deferred.fromCoroutine(one(n)) for n in range(300)])
         self.assertTrue(all(results))
+
+
+class SlowReadTests(DatabaseTestCase):
+    async def test_once(self) -> None:
+        """A read over the server's limit is a 503 after that limit, not after twice as long with
+        twice the load, and its connection serves on."""
+        database = open_database(self.url, statement_limit_seconds=0.3)
+        self.addCleanup(lambda: Deferred.fromCoroutine(database.close()))
+        async with self.database.transaction("make") as tx:
+            await tx.run("CREATE SEQUENCE tries")
+        before = await database.read("SELECT pg_backend_pid()")
+        with self.assertRaises(DatabaseUnavailable):
+            await database.read("SELECT nextval('tries'), pg_sleep(5)")
+        self.assertEqual(await database.read("SELECT last_value FROM tries"), [(1,)])
+        self.assertEqual(await database.read("SELECT pg_backend_pid()"), before)
+
+
+class TroubleTests(DatabaseTestCase):
+    async def test_full(self) -> None:
+        """A server without room or with a broken disk is a 503 whose reason the log has; the
+        connection serves on."""
+        raising = "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '%s'; END $$"
+        for code in ("53100", "53200", "58030"):
+            with self.assertRaises(DatabaseUnavailable), capturedLogs() as logged:
+                async with self.database.transaction("writes") as tx:
+                    await tx.run(raising.replace("%s", code))
+            self.assertIn("no room", str(logged))
+        self.assertEqual((self.database.open_count, self.database.busy_count), (1, 0))
+
+    async def test_standby(self) -> None:
+        """A server that may only be read, as after a change of servers, is a 503."""
+        with self.assertRaises(DatabaseUnavailable):
+            async with self.database.transaction("writes") as tx:
+                await tx.run("SET TRANSACTION READ ONLY")
+                await tx.run("CREATE TABLE thing (id int)")
+        self.assertEqual(await self.database.read("SELECT 1"), [(1,)])
 
 
 class ConnectionTests(DatabaseTestCase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from synnefo_tx.application.keyring import SEALED
@@ -162,6 +162,24 @@ class RotationTests(DatabaseTestCase):
         await writing
         self.assertEqual(await self.versions(), {1})
         self.assertEqual(await self.rotation.retire(), [0])
+
+    async def test_two_at_once(self) -> None:
+        """Two operators who rotate at once under load leave values that all open, with a version
+        that both know, and one more run makes the others unused."""
+        await self.fill(2 * BATCH)
+        self.busy = True
+        load = Deferred.fromCoroutine(self.keep_writing())
+        other = evolve(self.rotation, keyring=Keyring(self.keys))
+        both = [Deferred.fromCoroutine(each.rotate(self.tell)) for each in (self.rotation, other)]
+        done = await gatherResults(both)
+        self.busy = False
+        await load
+        self.assertFalse([each.broken for each in done if each.broken])
+        newest = max(self.keys.versions)
+        await self.rotation.rotate(self.tell)
+        self.assertLessEqual(await self.versions(), {newest, newest + 1})
+        await self.rotation.retire()
+        self.assertEqual(await self.versions(), set(self.keys.versions))
 
     async def versions_now(self) -> set[int]:
         return {each.version for each in await self.rotation.usage() if each.version is not None}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 
 from synnefo_tx.rest.endpoint import Call, endpoint
 from synnefo_tx.rest.streaming import Stream, StreamBody, StreamEnded
-from tests.support.http import SiteTestCase
+from tests.support.http import SiteTestCase, connect
 
 PIECE = bytes(range(256)) * 256
 PIECES = 256
@@ -26,6 +26,8 @@ class Source:
         self.body: StreamBody | None = None
         self.was_cut: list[bool] = []
         self.failed: Deferred[BaseException] = Deferred()
+        self.asked: Deferred[None] = Deferred()
+        self.left: Deferred[None] = Deferred()
 
     @endpoint("GET", "/content", action="compute:versions", ways=("none",))
     async def content(self, call: Call[None]) -> Stream:
@@ -40,6 +42,16 @@ class Source:
     @endpoint("GET", "/news", action="compute:versions", ways=("none",))
     async def news(self, call: Call[None]) -> Stream:
         """Write what the test writes."""
+        return Stream(self._keep, UNREAD_MAX_BYTES)
+
+    @endpoint("GET", "/late", action="compute:versions", ways=("none",))
+    async def late(self, call: Call[None]) -> Stream:
+        """Stream, although the client has gone away."""
+        self.asked.callback(None)
+        try:
+            await Deferred()
+        except CancelledError:
+            self.left.callback(None)
         return Stream(self._keep, UNREAD_MAX_BYTES)
 
     def _keep(self, body: StreamBody) -> None:
@@ -138,3 +150,26 @@ class StreamingTests(SiteTestCase):
         self.source.body.write(b" world")
         await self.factory.drain(reactor, 5)
         self.assertEqual((await reader.ended, reader.count), (True, len(b"hello world")))
+
+    async def test_client_that_left_before(self) -> None:
+        """Nothing is streamed to a client that went away before the stream began, and nothing of
+        it is left when the process stops."""
+        raw = await connect(self.url, b"GET /late HTTP/1.1\r\n\r\n")
+        await self.source.asked
+        raw.transport.loseConnection()
+        await self.source.left
+        self.assertEqual((self.source.body, len(self.site.streams)), (None, 0))
+        await self.factory.drain(reactor, 5)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_head(self) -> None:
+        """HEAD gets the head of a stream and is done: the connection serves what comes next, and
+        nothing is streamed to who would not read it."""
+        heads = b"HEAD /news HTTP/1.1\r\n\r\nHEAD /content/x HTTP/1.1\r\n\r\n"
+        raw = await connect(self.url, heads + b"GET /nowhere HTTP/1.0\r\n\r\n")
+        received = await raw.ended.addTimeout(5, reactor)
+        statuses = [part[:3] for part in received.split(b"HTTP/1.")[1:]]
+        self.assertEqual(statuses, [b"1 2", b"1 2", b"0 4"])
+        self.assertIn(b"X-Name: x", received)
+        self.assertEqual((self.source.body, self.source.sent), (None, 0))
+        self.assertEqual(len(self.site.streams), 0)

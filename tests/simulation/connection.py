@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from attrs import frozen
 from psycopg2 import errors
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from synnefo_tx.db.driver import Parameters, Result, Row
@@ -239,10 +239,6 @@ class GateConnection:
         if self._postgres.owner is self:
             self._postgres.rollback()
         return Failure(psycopg2.OperationalError("server closed the connection unexpectedly"))
-
-    def cancel(self) -> Deferred[object]:
-        """There is no statement that runs for long here."""
-        return succeed(None)
 
     def close(self) -> None:
         """Close at once; a statement that waits fails with InterfaceError."""

@@ -106,9 +106,9 @@ class TestServer:
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def open_database(url: str, **limits: float) -> Database:
-    """A pool on ``url`` on the real reactor."""
-    settings = DatabaseSettings()
+def open_database(url: str, *, statement_limit_seconds: float = 10.0, **limits: float) -> Database:
+    """A pool on ``url`` on the real reactor; the server ends a statement at its limit."""
+    settings = DatabaseSettings(statement_limit_seconds=statement_limit_seconds)
     return Database(connector(reactor, url, settings), reactor, PoolLimits(**limits))
 
 

@@ -18,6 +18,9 @@ class MemoryKeys:
         self.versions = list(versions) or [1]
         self.loads = 0
 
+    async def prepare(self) -> None:
+        """There is always a version."""
+
     async def load(self) -> Ring:
         self.loads += 1
         return Ring(tuple(key(each) for each in sorted(self.versions, reverse=True)))

@@ -42,9 +42,6 @@ class SerialConnection:
         except psycopg2.Error:
             return fail(Failure())
 
-    def cancel(self) -> Deferred[object]:
-        return succeed(None)
-
     def close(self) -> None:
         self._connection.close()
 

@@ -186,7 +186,14 @@ class ServerConsoles:
     async def verify(self, targets: Sequence[Target]) -> Mapping[str, Refusal]:
         """Whose servers show no screen any more, and why; the others keep their places."""
         refused = await self._verify(targets)
-        kept = [each for each in targets if each.session_key not in refused]
+        # One that was closed since the question was asked has given its place back.
+        kept = [
+            each
+            for each in targets
+            if each.session_key not in refused and each.session_key in self._watches
+        ]
+        if not kept:
+            return refused
         async with self._database.transaction("console-places") as tx:
             await self._places.renew(
                 tx, [(each.session_key, each.server_id, each.user_uuid) for each in kept]

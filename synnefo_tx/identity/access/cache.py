@@ -29,6 +29,8 @@ class AccessCache:
         self._clock = clock
         self._entries_max = entries_max
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        # A change is often told of a thousand users at once: what is theirs must not be looked for.
+        self._of_user: dict[str, set[bytes]] = {}
         self.changes = 0
         access.subscribe(self._changed)
 
@@ -42,7 +44,7 @@ class AccessCache:
             return None
         # The clock may jump back: then an entry seems younger than it is, but not older.
         if not 0 < entry.ends - self._clock.seconds() <= KEPT_SECONDS:
-            del self._entries[digest]
+            self._forget(digest)
             return None
         return entry.access
 
@@ -51,16 +53,24 @@ class AccessCache:
         if changes != self.changes or not self._access.is_hearing:
             return
         ends = self._clock.seconds() + min(KEPT_SECONDS, life_seconds)
+        self._forget(digest)
         self._entries[digest] = _Entry(access, ends)
-        self._entries.move_to_end(digest)
+        self._of_user.setdefault(access.caller.user, set()).add(digest)
         if len(self._entries) > self._entries_max:
-            self._entries.popitem(last=False)
+            self._forget(next(iter(self._entries)))
+
+    def _forget(self, digest: bytes) -> None:
+        entry = self._entries.pop(digest, None)
+        if entry is not None:
+            user = entry.access.caller.user
+            self._of_user[user].discard(digest)
+            if not self._of_user[user]:
+                del self._of_user[user]
 
     def _changed(self, user: str) -> None:
         self.changes += 1
         if not user:
             self._entries.clear()
-            return
-        gone = [key for key, each in self._entries.items() if each.access.caller.user == user]
-        for key in gone:
-            del self._entries[key]
+            self._of_user.clear()
+        for digest in list(self._of_user.get(user, ())):
+            self._forget(digest)

@@ -12,18 +12,19 @@ from datetime import timedelta
 from attrs import field, frozen
 from twisted.logger import Logger
 
-from synnefo_tx.db.pool import Database, DatabaseUnavailable, Transaction
-from synnefo_tx.faults import ItemNotFound, Unauthorized
+from synnefo_tx.caller import Caller
+from synnefo_tx.db.pool import Database, DatabaseError, Transaction
+from synnefo_tx.faults import ItemNotFound, ServiceUnavailable, Unauthorized
 from synnefo_tx.identity.access.cache import AccessCache
 from synnefo_tx.identity.access.model import Access
 from synnefo_tx.identity.access.store import who_from_row
 from synnefo_tx.identity.secret import Entropy, digest, new_token
 from synnefo_tx.identity.sessions.model import Session, SignedIn, Visitor
-from synnefo_tx.identity.sessions.rules import seconds_left
+from synnefo_tx.identity.sessions.rules import limits_of, seconds_left
 from synnefo_tx.identity.sessions.store import (
     SELECT_ACCESS,
     SELECT_ALL,
-    SELECT_OF_USER,
+    SELECT_LIVE,
     SessionStore,
     session_from_row,
 )
@@ -103,19 +104,21 @@ class Sessions:
         try:
             async with self.database.transaction("session-used") as tx:
                 await SessionStore(tx).touch(id, USE_NOTED_SECONDS)
-        except DatabaseUnavailable as error:
-            # A database that can only be read serves who reads.
+        except (ServiceUnavailable, DatabaseError) as error:
+            # A database that can only be read, or has no room left, serves who reads.
             self.log.warn("the use of a session was not noted: {error}", error=str(error))
             return 0.0
         return USE_NOTED_SECONDS
 
-    async def list_of(self, user: str) -> list[Session]:
-        """The sessions of a user, the last used first."""
-        rows = await self.database.read(SELECT_OF_USER, {"user": user})
-        return [session_from_row(row) for row in rows]
+    async def list_of(self, caller: Caller) -> list[Session]:
+        """The sessions in which a user is signed in now, the last used first."""
+        idle, life = limits_of(self.settings, caller.roles)
+        wanted = {"user": caller.user, "idle": idle, "life": life}
+        return [session_from_row(row) for row in await self.database.read(SELECT_LIVE, wanted)]
 
     async def list_all(self) -> list[Session]:
-        """The sessions of everybody, the last used first."""
+        """The sessions of everybody, the last used first; with those that have ended by themselves
+        and are not swept yet."""
         return [session_from_row(row) for row in await self.database.read(SELECT_ALL)]
 
     async def end(self, id: int, user: str | None = None) -> None:

@@ -47,7 +47,7 @@ class SessionRoutes:
     async def list(self, call: Call[None]) -> dict[str, Any]:
         """List the browsers in which the caller is signed in."""
         caller = call.caller
-        found = await self.sessions.list_of(caller.user)
+        found = await self.sessions.list_of(caller)
         return {"sessions": [wire.session_document(each, caller.session_id) for each in found]}
 
     @endpoint("DELETE", "/session", action="identity:session:end", ways=("session",), status=204)

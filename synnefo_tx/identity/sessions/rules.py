@@ -18,17 +18,21 @@ def is_staff(roles: Collection[str]) -> bool:
     return not STAFF_ROLES.isdisjoint(roles)
 
 
-def seconds_left(
-    settings: Identity, roles: Collection[str], age_seconds: float, idle_seconds: float
-) -> float:
-    """For how long a session still holds if nobody uses it; 0 or less when it has ended.
+def limits_of(settings: Identity, roles: Collection[str]) -> tuple[int, int]:
+    """For how many seconds a session holds while nobody uses it, and at all.
 
     Staff have less time; whoever becomes staff has it from then on.
     """
     if is_staff(roles):
-        idle_limit, life = settings.staff_idle_seconds, settings.staff_session_seconds
-    else:
-        idle_limit, life = settings.session_idle_seconds, settings.session_seconds
+        return settings.staff_idle_seconds, settings.staff_session_seconds
+    return settings.session_idle_seconds, settings.session_seconds
+
+
+def seconds_left(
+    settings: Identity, roles: Collection[str], age_seconds: float, idle_seconds: float
+) -> float:
+    """For how long a session still holds if nobody uses it; 0 or less when it has ended."""
+    idle_limit, life = limits_of(settings, roles)
     return min(idle_limit - idle_seconds, life - age_seconds)
 
 

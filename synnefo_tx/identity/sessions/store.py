@@ -12,7 +12,11 @@ WHERE s.sha256 = %(sha256)s
 """)
 SELECT = "SELECT id, user_uuid::text, created, last_used, address, browser FROM sessions "
 SELECT_ALL = SELECT + "ORDER BY last_used DESC, id DESC"
-SELECT_OF_USER = SELECT + "WHERE user_uuid = %(user)s ORDER BY last_used DESC, id DESC"
+SELECT_LIVE = f"""{SELECT}
+WHERE user_uuid = %(user)s AND last_used > synnefo_now() - %(idle)s * interval '1 second'
+AND created > synnefo_now() - %(life)s * interval '1 second'
+ORDER BY last_used DESC, id DESC
+"""
 INSERT = """
 INSERT INTO sessions (user_uuid, sha256, address, browser)
 VALUES (%(user)s, %(sha256)s, %(address)s, %(browser)s)

@@ -26,11 +26,6 @@ class LoginName:
     uuid: str | None = None
     email: str | None = None
 
-    @property
-    def text(self) -> str:
-        """The name in one spelling."""
-        return self.uuid or (self.email or "").lower()
-
 
 @frozen
 class Scope:

@@ -25,6 +25,17 @@ RETURNING id, created, expires
 """
 DELETE_ONE = "DELETE FROM api_tokens WHERE id = %(id)s AND user_uuid = %(user)s"
 DELETE_ALL = "DELETE FROM api_tokens WHERE user_uuid = %(user)s"
+# Those beyond the number that a user may have of one name, the oldest; two log-ins at once must not
+# wait for each other.
+DELETE_SURPLUS = """
+DELETE FROM api_tokens WHERE id IN (
+    SELECT id FROM api_tokens WHERE id IN (
+        SELECT id FROM api_tokens WHERE user_uuid = %(user)s AND name = %(name)s
+        ORDER BY id DESC OFFSET %(max)s
+    )
+    FOR UPDATE SKIP LOCKED
+)
+"""
 DELETE_EXPIRED = """
 DELETE FROM api_tokens WHERE id IN (
     SELECT id FROM api_tokens WHERE expires <= synnefo_now() LIMIT %(limit)s FOR UPDATE SKIP LOCKED
@@ -77,6 +88,12 @@ class TokenStore:
     async def delete_all(self, user: str) -> int:
         """Delete all tokens of a user; how many."""
         return await self._tx.run(DELETE_ALL, {"user": user})
+
+    async def delete_surplus(self, user: str, name: str, kept_max: int) -> int:
+        """Delete those of a user and name beyond the newest ``kept_max``, and what was got with
+        them; how many without these."""
+        values = {"user": user, "name": name, "max": kept_max}
+        return await self._tx.run(DELETE_SURPLUS, values)
 
     async def delete_expired(self, limit: int) -> int:
         """Delete at most ``limit`` expired tokens; how many."""

@@ -171,7 +171,7 @@ class Users:
         store = UserStore(tx)
         if changes.default_project is not None:
             # Projects are locked before users.
-            member = (await self.get(identifier)).uuid
+            member = await store.uuid_of(identifier)
             if not await ProjectStore(tx).share_active(changes.default_project, member):
                 raise Conflict("The default project is an active one that the user is in")
         user = await store.lock(identifier)

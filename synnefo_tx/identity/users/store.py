@@ -32,9 +32,11 @@ SELECT p.uuid::text FROM project_members m JOIN projects p ON p.uuid = m.project
 WHERE m.member = %(uuid)s AND m.state IN ('accepted', 'leave_requested') AND p.state = 'active'
 ORDER BY p.id
 """
+# One row, also for a name that nobody has, with the name in the spelling in which it is compared.
 SELECT_CREDENTIALS = """
-SELECT uuid, password_hash FROM users
-WHERE uuid = %(uuid)s OR username = lower(%(email)s)
+SELECT u.uuid, u.password_hash, coalesce(%(uuid)s::text, lower(%(email)s::text))
+FROM (SELECT) AS asked LEFT JOIN users u
+ON u.uuid = %(uuid)s::uuid OR u.username = lower(%(email)s::text)
 """
 STILL = """
 SELECT is_active AND password_hash = %(password_hash)s FROM users WHERE uuid = %(uuid)s
@@ -51,6 +53,10 @@ WHERE uuid = %(uuid)s
 """
 UPDATE_HASH = """
 UPDATE users SET password_hash = %(password_hash)s, updated = synnefo_now() WHERE uuid = %(uuid)s
+"""
+REPLACE_HASH = """
+UPDATE users SET password_hash = %(fresh)s, updated = synnefo_now()
+WHERE uuid = %(uuid)s AND password_hash = %(password_hash)s
 """
 DELETE = "DELETE FROM users WHERE uuid = %(uuid)s"
 SET_LAST_LOGIN = "UPDATE users SET last_login = synnefo_now() WHERE uuid = %(uuid)s"
@@ -91,6 +97,13 @@ class UserStore:
             raise no_such_user(identifier)
         return user_from_row(row)
 
+    async def uuid_of(self, identifier: str) -> str:
+        """The uuid of a user by id, uuid or e-mail, not locked; raises ItemNotFound."""
+        row = await self._tx.row(SELECT_NAMED, named(identifier))
+        if row is None:
+            raise no_such_user(identifier)
+        return user_from_row(row).uuid
+
     async def update(self, user: User) -> None:
         """Store state, e-mail and groups; raises UniqueViolation when the e-mail is taken."""
         await self._tx.run(UPDATE, asdict(user) | {"groups": list(user.groups)})
@@ -106,6 +119,10 @@ class UserStore:
     async def set_password(self, uuid: str, password_hash: str) -> None:
         """Store the hash of a new password."""
         await self._tx.run(UPDATE_HASH, {"uuid": uuid, "password_hash": password_hash})
+
+    async def replace_password(self, credentials: Credentials, fresh: str) -> None:
+        """Store another hash of the password, unless the user has a new password meanwhile."""
+        await self._tx.run(REPLACE_HASH, asdict(credentials) | {"fresh": fresh})
 
     async def set_last_login(self, uuid: str) -> None:
         """Note that the user logged in."""

@@ -44,9 +44,9 @@ class ConsoleTestCase(CloudTestCase):
         await until(is_told, 1.0, "the console is lost")
         return self.lost.pop()
 
-    async def verify(self, target: Target) -> int | None:
+    async def verify(self, target: Target, process: Application | None = None) -> int | None:
         """The close code of a live console that must end, None for one that may go on."""
-        refused = await self.app.console.consoles.verify([target])
+        refused = await (process or self.app).console.consoles.verify([target])
         return refused[target.session_key].code if refused else None
 
 
@@ -199,10 +199,17 @@ class PlaceTests(ConsoleTestCase):
         await self.session(id, self.app)
         living = await self.session(id, self.other)
         await self.pass_time(10)
-        self.assertIsNone(await self.verify(living))
+        self.assertIsNone(await self.verify(living, self.other))
         await self.pass_time(6)
         self.assertIsInstance(await self.session(id, self.app), Target)
         self.assertEqual((await self.session(id, self.app)).code, 4429)
+
+    async def test_closed_while_verified(self) -> None:
+        """A console that was closed while it was looked at gets no place anew."""
+        target = await self.session(await self.built(), self.app)
+        await self.app.console.consoles.closed(target)
+        self.assertIsNone(await self.verify(target))
+        self.assertEqual(await self.database.read("SELECT * FROM console_sessions"), [])
 
     async def test_token(self) -> None:
         """A console ends in whichever process, when the token that asked for it is revoked."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from twisted.internet import reactor
 from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
 
+from synnefo_tx.caller import Caller
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.listener import Listener
 from synnefo_tx.faults import Unauthorized
 from synnefo_tx.identity.access.cache import AccessCache
 from synnefo_tx.identity.access.changes import KEPT_SECONDS, AccessChanges
+from synnefo_tx.identity.access.model import Access
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.secret import digest
 from synnefo_tx.identity.tokens.operations import Tokens
@@ -21,6 +26,74 @@ from tests.support.identity import make_project, make_user
 from tests.support.processes import until
 
 HEARD_SECONDS = 1.0
+KEYS = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h"]
+
+
+class Told:
+    """Access whose changes a test tells."""
+
+    is_hearing = True
+
+    def subscribe(self, changed: Callable[[str], None]) -> None:
+        self.tell = changed
+
+
+class Looked(dict[bytes, object]):
+    """Entries that count how often somebody goes through all of them."""
+
+    looks = 0
+
+    def items(self):
+        self.looks += 1
+        return super().items()
+
+    def values(self):
+        self.looks += 1
+        return super().values()
+
+
+class ManyUsersTests(SynchronousTestCase):
+    """What is kept, without a database."""
+
+    def setUp(self) -> None:
+        self.access, self.clock = Told(), Clock()
+        self.cache = AccessCache(self.access, self.clock, 4)
+
+    def put(self, key: bytes, user: str) -> None:
+        moment = datetime(2030, 1, 1, tzinfo=UTC)
+        access = Access(Caller(user), user, moment, moment, "")
+        self.cache.put(key, access, KEPT_SECONDS, self.cache.changes)
+
+    def kept(self) -> set[bytes]:
+        return {key for key in KEYS if self.cache.get(key) is not None}
+
+    def test_one_user(self) -> None:
+        """A change of one user forgets what is theirs, of whatever tokens, and nothing else."""
+        for key, user in ((b"a", "u"), (b"b", "v"), (b"c", "u"), (b"a", "u")):
+            self.put(key, user)
+        self.access.tell("nobody")
+        self.assertEqual(self.kept(), {b"a", b"b", b"c"})
+        self.access.tell("u")
+        self.assertEqual(self.kept(), {b"b"})
+        self.access.tell("")
+        self.assertEqual(self.kept(), set())
+
+    def test_thousand_users(self) -> None:
+        """A thousand users change at once (a sweep of their tokens) and nobody goes through all
+        that is kept a thousand times: that stopped the process for seconds."""
+        self.put(b"a", "u")
+        self.cache._entries = entries = Looked(self.cache._entries)
+        for number in range(1000):
+            self.access.tell(f"user {number}")
+        self.assertEqual((entries.looks, self.kept()), (0, {b"a"}))
+
+    def test_nothing_left(self) -> None:
+        """What was put out for room, or is over, leaves nothing behind."""
+        for number, key in enumerate(KEYS):
+            self.put(key, f"user {number % 3}")
+        self.assertEqual(self.kept(), {b"e", b"f", b"g", b"h"})
+        self.clock.advance(KEPT_SECONDS)
+        self.assertEqual((self.kept(), len(self.cache), self.cache._of_user), (set(), 0, {}))
 
 
 class AccessCacheTests(DatabaseTestCase):

@@ -8,10 +8,13 @@ from uuid import UUID
 from attrs import evolve, frozen
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.faults import BadRequest, Fault, ItemNotFound, OverLimit
+from synnefo_tx.identity.projects.model import LimitChange, ProjectChanges
+from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.projects.store import ProjectStore
 from synnefo_tx.identity.quota.model import PROJECT_ITSELF, ActualUsage, Provision
 from synnefo_tx.identity.quota.operations import Quota
@@ -273,6 +276,38 @@ class ConcurrencyTests(QuotaTestCase):
         outcomes = Counter(await gatherResults([Deferred.fromCoroutine(ask(u)) for u in users]))
         self.assertEqual(outcomes, {"charged": 8, "NoCapacityError": 42})
         self.assertEqual((await self.quota.listing(users[0]))[project][VM]["project_usage"], 8)
+
+    async def test_limit_changed_at_once(self) -> None:
+        """A limit that is lowered while many charge holds for each charge that begins after it,
+        and the usage is what was let in, never more than the limit before."""
+        project = await make_project(self.database, self.user, [self.user], {VM: (40, 40)})
+        projects = Projects(self.database)
+        lowered = False
+        let_in: list[bool] = []
+
+        async def ask(number: int) -> None:
+            begun_after = lowered
+            try:
+                await self.charge(Provision(self.user, project, VM, 1))
+            except OverLimit:
+                return
+            let_in.append(begun_after)
+            if number % 3 == 0:
+                await self.charge(Provision(self.user, project, VM, -1))
+                let_in.remove(begun_after)
+
+        async def lower() -> None:
+            nonlocal lowered
+            await deferLater(reactor, 0.05)
+            await projects.modify(project, ProjectChanges(limits=(LimitChange(VM, 0, 0),)))
+            lowered = True
+            await gatherResults([Deferred.fromCoroutine(ask(n)) for n in range(50)])
+
+        running = [Deferred.fromCoroutine(ask(number)) for number in range(200)]
+        await gatherResults([*running, Deferred.fromCoroutine(lower())])
+        self.assertNotIn(True, let_in)
+        self.assertEqual((await self.usage(VM, project))[1], len(let_in))
+        self.assertLessEqual(len(let_in), 40)
 
     async def test_many_at_once(self) -> None:
         """Thousands of charges and settlements on 32 connections: no deadlock, exact sums."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.logger import capturedLogs
 
+from synnefo_tx.caller import Caller
 from synnefo_tx.db.connect import connector
 from synnefo_tx.db.listener import Listener
 from synnefo_tx.faults import ItemNotFound, TooManyRequests, Unauthorized
@@ -21,6 +23,14 @@ from tests.support.processes import until
 
 EMAIL, PASSWORD = "alice@example.org", "correct horse"
 LIMIT_SECONDS = 1.0
+REFUSE_UPDATES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'refused' USING ERRCODE = (SELECT code FROM refusal);
+END $$;
+CREATE TABLE refusal (code text);
+CREATE TRIGGER refused BEFORE UPDATE ON sessions EXECUTE FUNCTION refuse();
+"""
 HERE = Visitor("192.0.2.1", "a browser")
 
 
@@ -145,6 +155,18 @@ class SessionTests(SessionsTestCase):
         await self.pass_time(12 * 3600, "created")
         self.assertFalse(await self.is_in(value))
 
+    async def test_listed(self) -> None:
+        """Who looks where they are signed in sees no session that has ended by itself: staff do not
+        for eleven hours see the one of an hour ago."""
+        value = await self.sign_in()
+        caller = (await self.sessions.examine(value)).caller
+        await self.pass_time(2 * 3600, "last_used")
+        self.assertEqual(len(await self.sessions.list_of(caller)), 1)
+        staff = evolve(caller, roles=frozenset({"helpdesk"}))
+        self.assertEqual(await self.sessions.list_of(staff), [])
+        await self.pass_time(7 * 86400, "created")
+        self.assertEqual(await self.sessions.list_of(caller), [])
+
     async def test_use_noted(self) -> None:
         """When a session was used is written once a minute at most."""
         value = await self.sign_in()
@@ -168,6 +190,15 @@ class SessionTests(SessionsTestCase):
         self.assertTrue(await self.is_in(value))
         self.assertEqual(await versions(), noted)
 
+    async def test_use_not_noted(self) -> None:
+        """A database that can only be read, or that is full, lets in who is signed in."""
+        value = await self.sign_in()
+        await self.pass_time(USE_NOTED_SECONDS + 1, "last_used")
+        await self.change(REFUSE_UPDATES)
+        for code in ("25006", "53100"):
+            await self.change("DELETE FROM refusal; INSERT INTO refusal VALUES (%(c)s)", c=code)
+            self.assertTrue(await self.is_in(value), code)
+
     async def test_most(self) -> None:
         """One more browser than a user may have ends the one that was unused for longest."""
         values = []
@@ -184,7 +215,7 @@ class SessionTests(SessionsTestCase):
         with self.assertRaises(ItemNotFound):
             await self.sessions.end(id, stranger)
         self.assertTrue(await self.is_in(value))
-        self.assertEqual([each.id for each in await self.sessions.list_of(self.user)], [id])
+        self.assertEqual([each.id for each in await self.sessions.list_of(Caller(self.user))], [id])
         await self.sessions.end(id, self.user)
         self.assertFalse(await self.is_in(value))
         with self.assertRaises(ItemNotFound):

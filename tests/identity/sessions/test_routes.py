@@ -165,6 +165,23 @@ class SessionHttpTests(DatabaseTestCase):
         )
         self.assertEqual(posted.status, 400)
 
+    async def test_no_text(self) -> None:
+        """A header whose bytes are no text is no good credential, and breaks nothing."""
+        value = await self.sign_in()
+        for path in (QUOTAS, "/compute/v2.0/servers/1"):
+            for name in ("X_Auth_Token", "Cookie"):
+                answer = await self.ask("GET", path, **{name: b"__Host-synnefo=\xff"})
+                self.assertEqual((name, answer.status), (name, 401))
+        for name in ("X_Forwarded_For", "User_Agent", "Accept", "Last_Event_ID"):
+            answer = await self.ask("GET", QUOTAS, cookie=value, **{name: b"\xff\xfe"})
+            self.assertEqual((name, answer.status), (name, 200))
+        for name, status in (("Origin", 401), ("Idempotency_Key", 400), ("Content_Type", 400)):
+            body = {"server": {}}
+            answer = await self.ask(
+                "POST", "/compute/v2.0/servers", body, value, **UI, **{name: b"\xff\xfe"}
+            )
+            self.assertEqual((name, answer.status), (name, status))
+
     async def test_new_value(self) -> None:
         """A second sign-in ends the browser's session before; a planted value is never taken."""
         first = await self.sign_in()

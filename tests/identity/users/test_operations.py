@@ -8,6 +8,7 @@ from synnefo_tx.identity.tokens.model import LoginName, Scope
 from synnefo_tx.identity.users.model import UserChanges
 from tests.support.accounts import accounts
 from tests.support.database import DatabaseTestCase
+from tests.support.identity import make_project
 
 PASSWORD = "correct horse battery"
 
@@ -106,3 +107,20 @@ class UsersTests(DatabaseTestCase):
         changed = await self.users.modify(user, UserChanges(is_admin=False, renew_token=True))
         caller = await self.identity.tokens.authenticate(changed.token.secret)
         self.assertEqual(caller.roles, {"x", "y"})
+
+
+class OneConnectionTests(DatabaseTestCase):
+    """A process whose connections are all in use but one."""
+
+    limits = {"connections": 1, "wait_seconds": 1.0}
+
+    async def test_default_project(self) -> None:
+        """A change of the default project needs no second connection while it holds one: as many
+        at once as there are connections would all wait for each other."""
+        users = accounts(self.database).users
+        user = (await users.add("a@example.org", "A", "A", password=PASSWORD, accepted=True)).uuid
+        project = await make_project(self.database, user, [user], {})
+        await users.modify(user, UserChanges(default_project=project))
+        self.assertEqual((await users.get(user)).default_project, project)
+        with self.assertRaises(ItemNotFound):
+            await users.modify("nobody@example.org", UserChanges(default_project=project))
