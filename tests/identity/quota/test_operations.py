@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from uuid import UUID
 
-from attrs import evolve, frozen
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
-from synnefo_tx.db.connect import connector
-from synnefo_tx.db.pool import Database, PoolLimits
-from synnefo_tx.faults import BadRequest, Fault, ItemNotFound, OverLimit
+from synnefo_tx.faults import BadRequest, ItemNotFound, OverLimit
 from synnefo_tx.identity.projects.model import LimitChange, ProjectChanges
 from synnefo_tx.identity.projects.operations import Projects
 from synnefo_tx.identity.projects.store import ProjectStore
-from synnefo_tx.identity.quota.model import PROJECT_ITSELF, ActualUsage, Provision
-from synnefo_tx.identity.quota.operations import Quota
-from synnefo_tx.settings import DatabaseSettings
+from synnefo_tx.identity.quota.model import Provision
 from synnefo_tx.units import GIB
 from tests.identity.quota.rush import Rush
-from tests.support.database import DatabaseTestCase
+from tests.identity.quota.support import DISK, RAM, VM, QuotaTestCase
 from tests.support.identity import make_project, make_user
 
-VM, RAM, DISK = "cyclades.vm", "cyclades.ram", "cyclades.disk"
 OPERATIONS = 1500
 VISIBLE = [
     VM,
@@ -35,31 +28,6 @@ VISIBLE = [
     "cyclades.floating_ip",
     "pithos.diskspace",
 ]
-
-
-class QuotaTestCase(DatabaseTestCase):
-    async def setUp(self) -> None:
-        await super().setUp()
-        self.quota = Quota(self.database)
-        self.user = await make_user(self.database, "alice@example.org")
-
-    async def charge(self, *provisions: Provision, **options: bool) -> None:
-        async with self.database.transaction("charge") as tx:
-            await self.quota.charge(tx, provisions, **options)
-
-    async def refusal(self, *provisions: Provision, **options: bool) -> Fault:
-        try:
-            await self.charge(*provisions, **options)
-        except Fault as fault:
-            return fault
-        return self.fail("the charge was not refused")
-
-    def own(self, resource: str, quantity: int) -> Provision:
-        return Provision(self.user, self.user, resource, quantity)
-
-    async def usage(self, resource: str, project: str | None = None) -> tuple[int, int]:
-        listed = (await self.quota.listing(self.user))[project or self.user][resource]
-        return listed["usage"], listed["project_usage"]
 
 
 class FaultTests(QuotaTestCase):
@@ -327,75 +295,3 @@ class ConcurrencyTests(QuotaTestCase):
         refused = rush.refusals["NoCapacityError"], rush.refusals["NoQuantityError"]
         self.assertGreater(min(refused), 100)
         self.assertGreater(sum(rush.books.values()), 0)
-
-
-@frozen
-class Source:
-    """A component that has what it is told to have."""
-
-    things: list[ActualUsage]
-    resources: tuple[str, ...] = (VM, RAM)
-
-    async def actual_usage(self, tx):
-        return self.things
-
-
-class ReconcileTests(QuotaTestCase):
-    async def test_drift_is_found_and_fixed(self) -> None:
-        """Where the record is not what exists it is reported, and corrected when asked to."""
-        await self.charge(self.own(VM, 2), self.own(DISK, GIB))
-        source = Source(
-            [
-                ActualUsage(self.user, self.user, VM, 3),
-                ActualUsage(self.user, self.user, RAM, GIB),
-            ]
-        )
-        found = await self.quota.reconcile(source)
-        self.assertEqual(
-            {(each.held.member, each.held.resource, each.held.usage_max, each.actual)
-             for each in found},
-            {
-                (self.user, VM, 2, 3), (PROJECT_ITSELF, VM, 2, 3),
-                (self.user, RAM, 0, GIB), (PROJECT_ITSELF, RAM, 0, GIB),
-            },
-        )  # fmt: skip
-        self.assertEqual(await self.usage(VM), (2, 2))
-        await self.quota.reconcile(source, fix=True)
-        self.assertEqual(await self.quota.reconcile(source), [])
-        self.assertEqual(await self.usage(VM), (3, 3))
-        self.assertEqual(await self.usage(RAM), (GIB, GIB))
-        self.assertEqual(await self.usage(DISK), (GIB, GIB))
-
-    async def test_pending_is_left(self) -> None:
-        """What lies within a pending charge is no drift, and what does not is not yet corrected."""
-        async with self.database.transaction("pending") as tx:
-            await self.quota.charge_pending(tx, "s", [self.own(VM, 2)])
-        self.assertEqual(
-            await self.quota.reconcile(Source([ActualUsage(self.user, self.user, VM, 1)])), []
-        )
-        found = await self.quota.reconcile(
-            Source([ActualUsage(self.user, self.user, VM, 3)]), fix=True
-        )
-        self.assertEqual([each.pending for each in found], [True, True])
-        self.assertEqual(await self.usage(VM), (2, 2))
-
-    async def test_change_since_the_look(self) -> None:
-        """A correction is dropped when the holding changed after the look."""
-        async with self.database.transaction("look") as tx:
-            found = await self.quota.drift(tx, [ActualUsage(self.user, self.user, VM, 1)], [VM])
-        await self.charge(self.own(VM, 2))
-        async with self.database.transaction("fix") as tx:
-            self.assertEqual(await self.quota.fix(tx, found), 0)
-        self.assertEqual(await self.usage(VM), (2, 2))
-
-    async def test_many(self) -> None:
-        """Thousands of holdings, as after an import, are corrected in short statements."""
-        hurried = DatabaseSettings(statement_limit_seconds=1.0)
-        database = Database(connector(reactor, self.url, hurried), reactor, PoolLimits())
-        self.addCleanup(lambda: Deferred.fromCoroutine(database.close()))
-        quota = Quota(database)
-        actual = [ActualUsage(str(UUID(int=n + 1)), self.user, VM, 1) for n in range(6000)]
-        await quota.reconcile(Source(actual), fix=True)
-        doubled = [evolve(each, quantity=2) for each in actual]
-        self.assertEqual(len(await quota.reconcile(Source(doubled), fix=True)), 6001)
-        self.assertEqual(await quota.reconcile(Source(doubled)), [])
