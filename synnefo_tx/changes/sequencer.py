@@ -15,7 +15,7 @@ from __future__ import annotations
 from math import inf
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -150,8 +150,6 @@ class Sequencer(Service):
                     is_renewed = True
                 limit = await self._number(is_told)
             except ServiceUnavailable as error:
-                if isinstance(error.__cause__, CancelledError):
-                    raise error.__cause__ from None  # cancelled in its COMMIT
                 self.log.warn("changes are not numbered: {error}", error=str(error))
                 limit = LOOK_SECONDS
             self._is_hurrying = self._demand.is_there

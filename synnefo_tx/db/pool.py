@@ -7,10 +7,11 @@ statement on its own. What must happen only if the transaction held goes through
 How things end: a COMMIT whose answer is lost raises CommitUnknown, because it may have held; a
 connection lost before that raises DatabaseUnavailable and nothing held. A task that is cancelled
 leaves its statement running: the pool closes the connection, and the server, which looks whether
-its client is there (see ``connect``), ends the statement. A task of a leader whose time is over
-gets Deposed (see ``fence``). A transaction that may write and is open for too long is rolled back,
-and DatabaseUnavailable: others wait for its locks, and pollers ask again since its beginning (see
-``horizon``).
+its client is there (see ``connect``), ends the statement. The task gets CancelledError wherever it
+is, in a COMMIT too, which may have held: a loop that is stopped must not take it for a failure and
+go on. A task of a leader whose time is over gets Deposed (see ``fence``). A transaction that may
+write and is open for too long is rolled back, and DatabaseUnavailable: others wait for its locks,
+and pollers ask again since its beginning (see ``horizon``).
 """
 
 from __future__ import annotations
@@ -127,10 +128,9 @@ class Database:
             raise
         await self._commit(name, connection)
         self._release(connection)
-        for effect in transaction.effects:
-            await self._follow(name, effect)
         if self.on_write is not None and not snapshot:
             self.on_write(name)
+        await transaction.follow()
 
     def _bind(
         self, name: str, connection: DriverConnection, limit_seconds: float | None
@@ -257,6 +257,8 @@ class Database:
         except (DatabaseUnavailable, CancelledError) as error:
             self._abandon(connection) if connection.busy else self._discard(connection)
             self.log.error("commit of {transaction} has no answer", transaction=name)
+            if isinstance(error, CancelledError):
+                raise
             raise CommitUnknown("the outcome of the request is not known") from error
         except BaseException:
             # A deferred constraint refused: the server has rolled back already.
@@ -275,16 +277,10 @@ class Database:
             # What it would have undone is undone with the connection.
             self.log.warn("rollback failed, the connection is dropped: {error}", error=str(error))
             self._discard(connection)
+            if isinstance(error, CancelledError):
+                raise
         else:
             self._release(connection)
-
-    async def _follow(self, name: str, effect: Callable[[], Awaitable[object] | None]) -> None:
-        try:
-            following = effect()
-            if following is not None:
-                await following
-        except Exception:
-            self.log.failure("effect after commit of {transaction} failed", transaction=name)
 
     async def _acquire(self) -> DriverConnection:
         while True:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import frozen
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
 
 from synnefo_tx.db.driver import Parameters, Result, Row
 from synnefo_tx.faults import ServiceUnavailable
@@ -14,6 +16,7 @@ BULK_SECONDS = 60.0
 """What a transaction is given that an operator has started, or that goes over whole tables."""
 
 Execute = Callable[[str, Parameters | None], Awaitable[Result]]
+Effect = Callable[[], Awaitable[object] | None]
 
 
 class DatabaseUnavailable(ServiceUnavailable):
@@ -27,10 +30,12 @@ class CommitUnknown(ServiceUnavailable):
 class Transaction:
     """Statements of one transaction and what is to follow its commit."""
 
+    log = Logger()
+
     def __init__(self, name: str, execute: Execute) -> None:
         self.name = name
         self._execute = execute
-        self._effects: list[Callable[[], Awaitable[object] | None]] = []
+        self._effects: list[Effect] = []
 
     async def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Run a statement; the count of rows it touched."""
@@ -50,13 +55,24 @@ class Transaction:
         row = await self.row(sql, parameters)
         return row[0] if row else None
 
-    def after_commit(self, effect: Callable[[], Awaitable[object] | None]) -> None:
+    def after_commit(self, effect: Effect) -> None:
         """Call ``effect`` once the commit is confirmed; a failure is logged."""
         self._effects.append(effect)
 
-    @property
-    def effects(self) -> Sequence[Callable[[], Awaitable[object] | None]]:
-        return self._effects
+    async def follow(self) -> None:
+        """Let every effect follow, also when the task is cancelled while it waits for one."""
+        cancelled: CancelledError | None = None
+        for effect in self._effects:
+            try:
+                following = effect()
+                if following is not None:
+                    await following
+            except CancelledError as error:
+                cancelled = error
+            except Exception:
+                self.log.failure("effect after commit of {name} failed", name=self.name)
+        if cancelled is not None:
+            raise cancelled
 
 
 @frozen

@@ -107,7 +107,7 @@ class Jobs:
         done.addTimeout(self._settings.submit_wait_seconds, self._clock)
         try:
             await done
-        except (TimeoutError, CancelledError):
+        except TimeoutError:
             self.log.warn("a submission takes long; the sweep will settle it")
 
     async def _submit_all(self, intents: list[str]) -> None:
