@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 
+from synnefo_tx.db.driver import Parameters, TxConnection
 from tests.support.database import DatabaseTestCase
 from tests.support.processes import until
 
@@ -18,6 +21,10 @@ CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON thing DEFERRABLE INITIALLY DEFE
 
 
 class CancellingTests(DatabaseTestCase):
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.failing: Deferred[None] = Deferred()
+
     async def test_in_commit(self) -> None:
         """Cancelled in its COMMIT a task gets CancelledError as anywhere else."""
         async with self.database.transaction("make") as tx:
@@ -40,19 +47,25 @@ class CancellingTests(DatabaseTestCase):
     async def test_in_rollback(self) -> None:
         """Cancelled while it is rolled back for a failure, a task gets CancelledError, not the
         failure."""
-        tasks: list[Deferred[None]] = []
+        execute = TxConnection.execute
 
-        async def work() -> None:
-            async with self.database.transaction("fails") as tx:
-                await tx.run("SELECT 1")
-                # Its turn comes before any answer to the ROLLBACK can.
-                reactor.callLater(0, tasks[0].cancel)
-                raise KeyError
+        def mute(connection: TxConnection, sql: str, parameters: Parameters | None) -> Any:
+            # A server that does not answer to this.
+            return Deferred() if sql == "ROLLBACK" else execute(connection, sql, parameters)
 
-        tasks.append(Deferred.fromCoroutine(work()))
+        self.patch(TxConnection, "execute", mute)
+        task = Deferred.fromCoroutine(self._fail())
+        await self.failing
+        task.cancel()
         with self.assertRaises(CancelledError):
-            await tasks[0]
+            await task
         self.assertEqual(await self.database.read("SELECT 1"), [(1,)])
+
+    async def _fail(self) -> None:
+        async with self.database.transaction("fails") as tx:
+            await tx.run("SELECT 1")
+            reactor.callLater(0, self.failing.callback, None)
+            raise KeyError
 
     async def test_in_effect(self) -> None:
         """Cancelled while it waits for an effect of its commit, a task gets CancelledError; the

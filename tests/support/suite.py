@@ -33,8 +33,9 @@ def checks() -> int:
 
 
 def trial(names: list[str]) -> tuple[int, int, int]:
-    """Run trial on two processes; (passed, failed, skipped)."""
-    command = [sys.executable, "-m", "twisted.trial", "-j2", "--rterrors", *names]
+    """Run trial on three processes, which wait for others much of the time; (passed, failed,
+    skipped)."""
+    command = [sys.executable, "-m", "twisted.trial", "-j3", "--rterrors", *names]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     tail = ""
