@@ -1,4 +1,4 @@
-"""Serves endpoints over HTTP: Klein routes them, this module wraps each call.
+"""Serves endpoints over HTTP: ``routing`` finds them, this module wraps each call.
 
 The wrapper is the only place that authenticates, checks the policy, reads bodies, renders faults,
 counts and logs. Unknown errors become a fixed text with the request's id; the traceback goes to the
@@ -8,20 +8,16 @@ log.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from attrs import frozen
-from klein import Klein
-from klein.resource import KleinResource
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 
@@ -48,29 +44,10 @@ from synnefo_tx.rest.request import (
     client_address,
     peer_of,
 )
+from synnefo_tx.rest.routing import Mounted, Paths
 from synnefo_tx.rest.streaming import OpenStreams, Stream
 from synnefo_tx.rest.ways import Authenticators, identify, missing_ways
 from synnefo_tx.settings import Http
-
-Method = Callable[..., Awaitable[Any]]
-
-
-@frozen
-class Mounted:
-    """An endpoint at its full path."""
-
-    endpoint: Endpoint
-    path: str
-    method: Method
-
-    @property
-    def name(self) -> str:
-        return f"{self.endpoint.method} {self.path}"
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """What the path may end with."""
-        return ("", ".json", ".xml") if self.endpoint.takes_suffix else ("",)
 
 
 class ApiSite:
@@ -96,12 +73,9 @@ class ApiSite:
         self._new_id = new_id
         self._kept = kept
         self._rates = rates
-        self._app = Klein()
         self._roots: dict[str, DialectName] = {}
-        self._app.handle_errors(HTTPException)(self._unrouted)
         self.streams = OpenStreams()
         self._serving = 0
-        self._fixed: dict[tuple[bytes, bytes], Mounted] = {}
         self._streaming: dict[str, int] = {}
         self._streamed = Map(strict_slashes=False)
 
@@ -115,39 +89,17 @@ class ApiSite:
     def _add(self, mounted: Mounted) -> None:
         if missing := missing_ways(mounted.endpoint, self._authenticators):
             raise ValueError(f"{mounted.name}: nobody checks {', '.join(missing)}")
-
-        async def answer(request: LimitedRequest, arguments: dict[str, str]) -> bytes | None:
-            body = await self._serve(mounted, request, arguments)
-            if body is None:
-                await request.notifyFinish().addErrback(lambda _: None)
-            return body
-
-        def serve(request: LimitedRequest, **arguments: str) -> Deferred[bytes | None]:
-            return Deferred.fromCoroutine(answer(request, arguments))
-
-        for suffix in mounted.suffixes:
-            route = self._app.route(
-                mounted.path + suffix,
-                methods=[mounted.endpoint.method],
-                endpoint=mounted.name + suffix,
-                strict_slashes=False,
-            )
-            route(serve)
         self.mounted.append(mounted)
         if mounted.endpoint.streamed_max_bytes is not None:
             self._streaming[mounted.name] = mounted.endpoint.streamed_max_bytes
             self._streamed.add(
                 Rule(mounted.path, methods=[mounted.endpoint.method], endpoint=mounted.name)
             )
-        if "<" not in mounted.path:
-            for suffix in mounted.suffixes:
-                path = mounted.path + suffix
-                self._fixed[mounted.endpoint.method.encode(), path.encode()] = mounted
 
     def site(self) -> ApiFactory:
         """The protocol factory to listen with."""
-        root = _FixedPaths(self._fixed, self._serve, self._app.resource(), self._unreadable)
-        factory = ApiFactory(root, requestFactory=self._request, reactor=self._clock)
+        paths = Paths(self, self.mounted)
+        factory = ApiFactory(paths, requestFactory=self._request, reactor=self._clock)
         factory.on_drain = self.streams.end_all
         return factory
 
@@ -167,7 +119,7 @@ class ApiSite:
             return None
         return self._streaming[found]
 
-    async def _serve(
+    async def serve(
         self, mounted: Mounted, request: LimitedRequest, arguments: dict[str, str]
     ) -> bytes | None:
         """The body of the reply; None for one that is written by its stream."""
@@ -260,12 +212,12 @@ class ApiSite:
             milliseconds=round(seconds * 1000, 1),
         )
 
-    def _unreadable(self, request: Request) -> bytes:
-        """A path that is no text: the router would answer in a form of its own."""
+    def unreadable(self, request: Request) -> bytes:
+        """See ``Served``: the router would answer in a form of its own."""
         return self._refuse_unrouted(request, BadRequest("The path is no UTF-8"))
 
-    def _unrouted(self, request: Request, failure: Any) -> bytes:
-        error = failure.value
+    def unrouted(self, request: Request, error: HTTPException) -> bytes:
+        """See ``Served``."""
         path = request.path.decode("utf-8", "replace")
         if isinstance(error, MethodNotAllowed):
             methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
@@ -289,52 +241,3 @@ class ApiSite:
         remote = client_address(request, self.settings.trusted_proxies)
         self._account("unrouted", request, None, remote, 0.0)
         return body
-
-
-class _FixedPaths(Resource):
-    """Serves endpoints whose path has no variable part by one look; Klein routes the others.
-
-    Klein's way from a path to its function costs as much as a small endpoint itself.
-    """
-
-    isLeaf = True
-
-    def __init__(
-        self,
-        fixed: Mapping[tuple[bytes, bytes], Mounted],
-        serve: Callable[[Mounted, LimitedRequest, dict[str, str]], Awaitable[bytes | None]],
-        klein: KleinResource,
-        unreadable: Callable[[Request], bytes],
-    ) -> None:
-        super().__init__()
-        self._unreadable = unreadable
-        self._fixed = fixed
-        self._serve = serve
-        self._klein = klein
-
-    def render(self, request: LimitedRequest) -> Any:
-        mounted = self._fixed.get((request.method, request.path))
-        if mounted is None:
-            is_text = _is_utf8(b"/".join(request.postpath or ()))
-            return self._klein.render(request) if is_text else self._unreadable(request)
-        serving = Deferred.fromCoroutine(self._answer(mounted, request))
-        # A client that went away needs no answer.
-        request.notifyFinish().addErrback(lambda _: serving.cancel())
-        serving.addErrback(lambda failure: failure.trap(CancelledError))
-        serving.addErrback(request.processingFailed)
-        serving.addErrback(lambda _: None)
-        return NOT_DONE_YET
-
-    async def _answer(self, mounted: Mounted, request: LimitedRequest) -> None:
-        body = await self._serve(mounted, request, {})
-        if body is not None and not request.lost:
-            request.write(body)
-            request.finish()
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

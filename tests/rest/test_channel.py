@@ -31,7 +31,7 @@ class Answering:
 class DrainTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.site.mount("", Answering())
+        self.serve("", Answering())
 
     async def connected(self, sent: bytes = b"") -> Raw:
         """A connection that the site has accepted."""
@@ -139,6 +139,10 @@ class Sender(Protocol):
 
 
 class LargeBodyTests(SiteTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve()
+
     async def test_sends_on(self) -> None:
         """Who sends a body over the limit without waiting for an answer gets the 413, and is not
         cut off in the middle of sending."""
@@ -160,7 +164,7 @@ class LargeBodyTests(SiteTestCase):
 class SlowSenderTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.site.mount("", Answering(), Taking())
+        self.serve("", Answering(), Taking())
         self.factory.timeOut = 0.4
 
     async def sent(self, at_once: bytes, slowly: bytes) -> Slow:

@@ -55,7 +55,7 @@ class Uncountable:
 class OddRequestTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.site.mount("/open", Open(), Refusing())
+        self.serve("/open", Open(), Refusing())
 
     async def sent(self, path: bytes, header: bytes = b"", method: bytes = b"POST") -> bytes:
         head = b"%s %s HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n%s\r\n"

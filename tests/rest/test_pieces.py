@@ -92,7 +92,7 @@ class PiecesTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.sink = Sink()
-        self.site.mount("", self.sink)
+        self.serve("", self.sink)
 
     async def until(self, raw: Raw, wanted: bytes) -> bytes:
         """What came, once ``wanted`` is in it."""

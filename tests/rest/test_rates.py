@@ -42,7 +42,7 @@ class HttpTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.things = Things()
-        self.site.mount("", self.things)
+        self.serve("", self.things)
         self.authenticate = self.by_name
 
     async def by_name(self, token: str) -> Caller:

@@ -82,7 +82,7 @@ class WaysTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.authenticate = self.by_token
-        self.site.mount("", Doors())
+        self.serve("", Doors())
 
     def ways(self) -> Authenticators:
         return super().ways() | {"session": self.by_session}

@@ -45,6 +45,10 @@ AMBIGUOUS = {
 
 
 class SmugglingTests(SiteTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve()
+
     async def test_ambiguous(self) -> None:
         """What could be read in two ways is a 400 and the end of the connection, nothing else."""
         wrong = {}

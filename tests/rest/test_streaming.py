@@ -91,7 +91,7 @@ class StreamingTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.source = Source()
-        self.site.mount("", self.source)
+        self.serve("", self.source)
 
     async def read(self, path: str, *, paused: bool = False):
         agent = Agent(reactor, pool=HTTPConnectionPool(reactor, persistent=False))

@@ -58,8 +58,8 @@ class SiteMixin:
     http = Http()
     rates = Rates()
 
-    def serve(self) -> None:
-        """Listen; to be called when the test is set up."""
+    def make_site(self) -> None:
+        """Make a site without endpoints; to be called when the test is set up."""
         self.authenticate = nobody
         self.metrics = Metrics()
         self.site = ApiSite(
@@ -71,6 +71,10 @@ class SiteMixin:
             self.kept(),
             RateLimits(self.rates, reactor, self.metrics),
         )
+
+    def serve(self, prefix: str = "", *routes: object) -> None:
+        """Mount endpoints, if any, and listen."""
+        self.site.mount(prefix, *routes)
         self.factory = self.site.site()
         port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -103,7 +107,7 @@ class SiteTestCase(SiteMixin, TestCase):
     """A test with a site of its own, and no database."""
 
     def setUp(self) -> None:
-        self.serve()
+        self.make_site()
 
 
 async def no_session(request: Request) -> None:
@@ -115,7 +119,7 @@ class HttpTestCase(SiteMixin, DatabaseTestCase):
 
     async def setUp(self) -> None:
         await super().setUp()
-        self.serve()
+        self.make_site()
 
 
 class Raw(Protocol):

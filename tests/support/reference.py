@@ -14,7 +14,7 @@ from synnefo_tx.cli.listing import ListCommand
 from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.rest.endpoint import JSON, Endpoint
-from synnefo_tx.rest.site import Mounted
+from synnefo_tx.rest.routing import Mounted
 from synnefo_tx.settings import groups, unit_of
 from tests.support.application import build
 

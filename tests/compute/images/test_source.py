@@ -110,7 +110,7 @@ class RouteTests(HttpTestCase):
         source.images["1"] = Image(
             "1", "One", "a", "x", "diskdump", "AVAILABLE", True, 0, "", {"k": "v"}, now, now, False
         )  # fmt: skip
-        self.site.mount("/compute/v2.0", ImageRoutes(source, Compute(), "http://x/compute/v2.0"))
+        self.serve("/compute/v2.0", ImageRoutes(source, Compute(), "http://x/compute/v2.0"))
         self.authenticate = self.anybody
         answer = await self.request("GET", "/compute/v2.0/images/1", token="t")
         self.assertEqual(answer.json["image"]["metadata"], {"k": "v"})

@@ -18,7 +18,7 @@ class AccountTests(HttpTestCase):
         self.tokens = accounts(self.database).tokens
         self.authenticate = self.tokens.authenticate
         self.resources = Resources(self.database)
-        self.site.mount("/account/v1.0", AccountRoutes(Quota(self.database), self.resources))
+        self.serve("/account/v1.0", AccountRoutes(Quota(self.database), self.resources))
         self.user = await make_user(self.database, "alice@example.org")
         async with self.database.transaction("issue") as tx:
             self.token = (await self.tokens.issue(tx, self.user, "laptop")).secret

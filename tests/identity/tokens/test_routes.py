@@ -27,7 +27,7 @@ class IdentityTestCase(HttpTestCase):
         await super().setUp()
         self.identity = accounts(self.database, self.settings)
         self.authenticate = self.identity.tokens.authenticate
-        self.site.mount(
+        self.serve(
             "/identity",
             IdentityRoutes(self.identity.tokens, self.identity.logins, Catalog(SITE)),
         )
