@@ -45,11 +45,13 @@ class Command:
 
     ``prepare`` may ask the operator, before anything is opened; ``run`` does the work. What
     ``secret_options`` hold is kept out of the audit log; if it ``shows_secrets``, all but errors.
+    Only one that ``tells_of_others`` finds the parsers of all commands in its options.
     """
 
     name: ClassVar[str]
     needs_schema: ClassVar[bool] = True
     shows_secrets: ClassVar[bool] = False
+    tells_of_others: ClassVar[bool] = False
     secret_options: ClassVar[tuple[str, ...]] = ("password",)
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:

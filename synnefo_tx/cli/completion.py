@@ -174,6 +174,7 @@ class Completion(StandaloneCommand):
     """
 
     name = "completion"
+    tells_of_others = True
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare arguments."""

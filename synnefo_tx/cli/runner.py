@@ -79,6 +79,17 @@ def parser_of(commands: Sequence[type[Command]]) -> argparse.ArgumentParser:
     return parser
 
 
+def parse(commands: Sequence[type[Command]], argv: Sequence[str]) -> Options:
+    """The options of ``argv``; ends with SystemExit for what no command takes.
+
+    Where it begins with a command only the parser of that one is made: all take a tenth of a
+    second.
+    """
+    first = list(argv[:1])
+    named = [each for each in commands if [each.name] == first and not each.tells_of_others]
+    return parser_of(named or commands).parse_args(argv)
+
+
 async def execute(
     options: Options,
     terminal: Terminal,
@@ -144,7 +155,7 @@ def _audited(loaded: Settings, options: Options, argv: Sequence[str]) -> Iterato
 def main() -> None:
     """The program ``snf-manage``; ends with SystemExit."""
     argv = sys.argv[1:]
-    options = parser_of(COMMANDS).parse_args(argv)
+    options = parse(COMMANDS, argv)
     _begin_logging(options.verbosity)
     plain = Output(sys.stdout, sys.stderr, options.output_format, quiet=not options.verbosity)
     with ExitStack() as stack:

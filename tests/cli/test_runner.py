@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synnefo_tx.cli.command import Terminal
 from synnefo_tx.cli.registry import COMMANDS
-from synnefo_tx.cli.runner import parser_of
+from synnefo_tx.cli.runner import parse
 from synnefo_tx.faults import BadRequest
 from tests.support.application import CommandTestCase
 from tests.support.database import TestServer
@@ -38,7 +38,7 @@ class RunnerTests(CommandTestCase):
         """Unknown commands and options end with status 2 and the usage."""
         for argv in (["no-such"], [], ["user-list", "--no-such"], ["user-list", "positional"]):
             with redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as ended:
-                parser_of(COMMANDS).parse_args(argv)
+                parse(COMMANDS, argv)
             self.assertEqual(ended.exception.code, 2)
 
     async def test_fault(self) -> None:
@@ -70,7 +70,7 @@ class RunnerTests(CommandTestCase):
         """Options of the original that are not there are refused with what there is instead."""
         for option in ("--settings", "--pythonpath"):
             with redirect_stderr(io.StringIO()) as said, self.assertRaises(SystemExit) as ended:
-                parser_of(COMMANDS).parse_args(["user-list", option, "x"])
+                parse(COMMANDS, ["user-list", option, "x"])
             self.assertEqual(ended.exception.code, 2)
             self.assertIn(f"{option}: ", said.getvalue())
             self.assertIn("--config", said.getvalue())
@@ -79,7 +79,7 @@ class RunnerTests(CommandTestCase):
         """Every command tells the program's version."""
         for argv in (["--version"], ["user-list", "--version"]):
             with redirect_stdout(io.StringIO()) as said, self.assertRaises(SystemExit) as ended:
-                parser_of(COMMANDS).parse_args(argv)
+                parse(COMMANDS, argv)
             self.assertEqual((ended.exception.code, said.getvalue().strip()), (0, "0.1.0"))
 
     async def test_quiet(self) -> None:

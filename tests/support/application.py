@@ -17,7 +17,7 @@ from synnefo_tx.application import Application, Edges
 from synnefo_tx.cli.command import Terminal
 from synnefo_tx.cli.output import Output
 from synnefo_tx.cli.registry import COMMANDS
-from synnefo_tx.cli.runner import execute, parser_of
+from synnefo_tx.cli.runner import execute, parse
 from synnefo_tx.db.pool import Database
 from synnefo_tx.settings import Settings
 from tests.support.accounts import IN_PLACE
@@ -68,7 +68,7 @@ class CommandTestCase(DatabaseTestCase):
         """Run ``snf-manage`` with arguments; ``typed`` is what standard input gives, which is a
         terminal if ``interactive``."""
         stdout, stderr = io.StringIO(), io.StringIO()
-        options = parser_of(COMMANDS).parse_args(argv)
+        options = parse(COMMANDS, argv)
         terminal = Terminal(io.StringIO(typed).readline, lambda: interactive, "tester")
         quiet = not options.verbosity
         out = Output(stdout, stderr, options.output_format, quiet=quiet)
