@@ -46,6 +46,34 @@ class SettingsTests(SynchronousTestCase):
         ]
         self.assertEqual(unitless, [])
 
+    def test_defaults_are_within(self) -> None:
+        """Every default is a value that the field would take."""
+        strange = [
+            f"{name}.{each.name}"
+            for name, group in settings.groups().items()
+            for each in fields(group)
+            if not settings.is_within(each, getattr(group(), each.name))
+        ]
+        self.assertEqual(strange, [])
+
+    def test_bounds(self) -> None:
+        """A number that would bring all to a stand, or that is none, is refused with what it must
+        be, be it in the file or a variable; 0 is taken where it means something."""
+        for variable, value in {
+            "SYNNEFO_DATABASE__CONNECTIONS_MAX": "0",
+            "SYNNEFO_GANETI__OPEN_POLL_SECONDS": "-1",
+            "SYNNEFO_GANETI__LISTING_SECONDS": "nan",
+            "SYNNEFO_HTTP__DRAIN_LIMIT_SECONDS": "inf",
+            "SYNNEFO_HTTP__PORT": "65536",
+            "SYNNEFO_CONSOLE__SCREEN_PORTS": "11000,70000",
+            "SYNNEFO_RATES__READ_PER_MINUTE": "-1",
+        }.items():
+            self.assertRegex(self.refused(**{variable: value}), f"{variable} must be .*0")
+        self.write("[http]\nworkers = 0\n")
+        self.assertIn("http.workers must be more than 0, not 0", self.refused())
+        self.write("[rates]\nread_per_minute = 0\n[http]\nport = 0\n")
+        self.assertEqual(settings.load(self.environ).rates.read_per_minute, 0)
+
     def test_originals(self) -> None:
         """Names in the original are those of its settings modules."""
         for group in settings.groups().values():

@@ -11,7 +11,7 @@ from synnefo_tx.settings.changes import Changes
 from synnefo_tx.settings.compute import Compute
 from synnefo_tx.settings.console import Console
 from synnefo_tx.settings.database import DatabaseSettings
-from synnefo_tx.settings.field import SettingsError, unit_of
+from synnefo_tx.settings.field import SettingsError, bounds_of, is_within, unit_of
 from synnefo_tx.settings.ganeti import BrokerSettings, Eventd, Ganeti
 from synnefo_tx.settings.groups import DEFAULT_HOME, Settings, groups
 from synnefo_tx.settings.http import Http
@@ -47,7 +47,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Threads",
+    "bounds_of",
     "groups",
+    "is_within",
     "load",
     "unit_of",
 ]

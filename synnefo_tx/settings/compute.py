@@ -18,10 +18,18 @@ class Compute:
         original="CYCLADES_FORCED_SERVER_NETWORKS",
     )  # fmt: skip
     server_metadata_max: int = setting(
-        10, "Metadata items of a server", original="CYCLADES_VM_MAX_METADATA", unit="items"
+        10,
+        "Metadata items of a server",
+        original="CYCLADES_VM_MAX_METADATA",
+        unit="items",
+        may_be_zero=True,
     )
     personality_max: int = setting(
-        5, "Files that a request may inject", original="MAX_PERSONALITY", unit="files"
+        5,
+        "Files that a request may inject",
+        original="MAX_PERSONALITY",
+        unit="files",
+        may_be_zero=True,
     )
     personality_max_bytes: int = setting(
         10240, "Largest injected file", original="MAX_PERSONALITY_SIZE"
@@ -34,7 +42,9 @@ class Compute:
         3600, "Oldest changes-since that is answered", original="POLL_LIMIT"
     )
     kept_pages_max_bytes: int = setting(
-        16 * 1024 * 1024, "Memory of a process for pages of servers that were asked for last"
+        16 * 1024 * 1024,
+        "Memory of a process for pages of servers that were asked for last",
+        may_be_zero=True,
     )
     servers_fqdn: str = setting(
         "snf-%(id)s.vm.example.synnefo.org", "Host name shown for a server; empty: none",
@@ -54,13 +64,17 @@ class Compute:
     cidr_prefix_min: int = setting(
         22, "Shortest prefix of a subnet", original="MAX_CIDR_BLOCK", unit="bits"
     )
-    address_rest_seconds: int = setting(600, "Time that a freed public address rests")
+    address_rest_seconds: int = setting(
+        600, "Time that a freed public address rests", may_be_zero=True
+    )
     address_block: int = setting(64, "Addresses that are made at a time", unit="addresses")
     vmapi_base_url: str = setting(
         "", "URL under which nodes reach the one-time parameters; empty: the site's",
         original="VMAPI_BASE_HOST",
     )  # fmt: skip
-    vmapi_repeat_seconds: int = setting(60, "Time in which a cut read may be repeated")
+    vmapi_repeat_seconds: int = setting(
+        60, "Time in which a cut read may be repeated", may_be_zero=True
+    )
     vmapi_life_seconds: int = setting(3600, "Longest life of one-time parameters")
     vmapi_nodes_only: bool = setting(
         False, "Give one-time parameters to primary addresses of the cluster's nodes only"

@@ -10,7 +10,9 @@ from synnefo_tx.settings.field import setting
 @frozen(kw_only=True)
 class Console:
     host: str = setting("127.0.0.1", "Address that the console's TLS websocket listens on")
-    port: int = setting(8443, "Port of the console; 0 takes a free one", unit="port")
+    port: int = setting(
+        8443, "Port of the console; 0 takes a free one", unit="port", may_be_zero=True
+    )
     public_url: str = setting("", "wss:// URL that browsers use; empty: made of host and port")
     tls_certificate: str = setting("", "PEM file of the certificate; empty: one is made")
     tls_key: str = setting("", "PEM file of the certificate's key")

@@ -15,7 +15,10 @@ class DatabaseSettings:
     )  # fmt: skip
     connections_max: int = setting(8, "Connections of one process", unit="connections")
     waiting_max: int = setting(
-        200, "Requests that may wait for a connection; more get 503", unit="requests"
+        200,
+        "Requests that may wait for a connection; more get 503",
+        unit="requests",
+        may_be_zero=True,
     )
     wait_limit_seconds: float = setting(5.0, "Longest wait for a connection")
     statement_limit_seconds: float = setting(10.0, "Longest run of one statement")

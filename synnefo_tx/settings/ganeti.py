@@ -18,7 +18,9 @@ class Ganeti:
     open_poll_seconds: float = setting(2.0, "Pause between looks while jobs are open")
     idle_poll_seconds: float = setting(30.0, "Pause between looks while none are")
     listing_seconds: float = setting(60.0, "Pause between listings of all instances")
-    submit_wait_seconds: float = setting(2.0, "Time that a request waits for its job's number")
+    submit_wait_seconds: float = setting(
+        2.0, "Time that a request waits for its job's number", may_be_zero=True
+    )
     lost_look_seconds: float = setting(
         60.0, "Time between the two looks after which a submission without reply counts as lost"
     )
@@ -48,7 +50,9 @@ class Eventd:
         60.0, "Pause before a message goes again where no queue took one"
     )
     history_seconds: float = setting(
-        3600.0, "Age up to which ended jobs are published at the first start, and by a new master"
+        3600.0,
+        "Age up to which ended jobs are published at the first start, and by a new master",
+        may_be_zero=True,
     )
     query_limit_seconds: float = setting(5.0, "Longest wait for an instance's NICs and disks")
     stop_limit_seconds: float = setting(10.0, "Longest wait for a confirm when stopping")

@@ -10,7 +10,9 @@ from synnefo_tx.settings.field import setting
 @frozen(kw_only=True)
 class Http:
     host: str = setting("127.0.0.1", "Address that the HTTP API listens on")
-    port: int = setting(8080, "Port of the HTTP API; 0 takes a free one", unit="port")
+    port: int = setting(
+        8080, "Port of the HTTP API; 0 takes a free one", unit="port", may_be_zero=True
+    )
     base_url: str = setting(
         "", "URL under which clients reach the site; empty: made of host and port",
         original="CYCLADES_BASE_URL, ASTAKOS_BASE_URL",
@@ -25,7 +27,9 @@ class Http:
         1, "Processes that serve the API; --workers has precedence", unit="processes"
     )
     drain_limit_seconds: float = setting(
-        10.0, "Time that running requests are given when a process stops"
+        10.0,
+        "Time that running requests are given when a process stops",
+        may_be_zero=True,
     )
     requests_max: int = setting(
         200,

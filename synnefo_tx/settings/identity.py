@@ -15,6 +15,7 @@ class Identity:
         "Tokens, and as many sessions, that a process remembers while it hears of every change; "
         "0: none",
         unit="tokens",
+        may_be_zero=True,
     )
     login_failures_max: int = setting(
         5, "Failed log-ins of one account from one address before it must wait",

@@ -31,7 +31,10 @@ class Commands:
 @frozen(kw_only=True)
 class Journal:
     months_kept: int = setting(
-        24, "Whole months that the journal keeps beside this one; 0: all", unit="months"
+        24,
+        "Whole months that the journal keeps beside this one; 0: all",
+        unit="months",
+        may_be_zero=True,
     )
 
 

@@ -24,4 +24,6 @@ class Outbound:
     headers_max_bytes: int = setting(16 * 1024, "Largest headers of an answer, about")
     body_max_bytes: int = setting(1024 * 1024, "Largest body of an answer")
     requests_max: int = setting(16, "Requests at once", unit="requests")
-    waiting_max: int = setting(64, "Requests that may wait; more get 503", unit="requests")
+    waiting_max: int = setting(
+        64, "Requests that may wait; more get 503", unit="requests", may_be_zero=True
+    )

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from attrs import Attribute, fields
 
-from synnefo_tx.settings.field import SettingsError
+from synnefo_tx.settings.field import SettingsError, bounds_of, is_within
 from synnefo_tx.settings.groups import DEFAULT_HOME, Settings, groups
 
 SYSTEM_FILE = Path("/etc/synnefo/synnefo.toml")
@@ -68,12 +68,15 @@ def _group(
         raise SettingsError(f"{source}: unknown setting {name}.{min(unknown)}")
     hints = get_type_hints(group)
     values: dict[str, Any] = {}
-    for key in attributes:
-        variable = f"SYNNEFO_{name.upper()}__{key.upper()}"
+    for key, attribute in attributes.items():
+        where = variable = f"SYNNEFO_{name.upper()}__{key.upper()}"
         if variable in environ:
             values[key] = _from_text(hints[key], environ[variable], variable)
         elif key in table:
-            values[key] = _from_toml(hints[key], table[key], f"{source}: {name}.{key}")
+            where = f"{source}: {name}.{key}"
+            values[key] = _from_toml(hints[key], table[key], where)
+        if key in values and not is_within(attribute, values[key]):
+            raise SettingsError(f"{where} must be {bounds_of(attribute)}, not {values[key]}")
     return group(**values)
 
 

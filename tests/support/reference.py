@@ -15,7 +15,7 @@ from synnefo_tx.cli.registry import COMMANDS
 from synnefo_tx.db.pool import Database, PoolLimits
 from synnefo_tx.rest.endpoint import JSON, Endpoint
 from synnefo_tx.rest.routing import Mounted
-from synnefo_tx.settings import groups, unit_of
+from synnefo_tx.settings import bounds_of, groups, unit_of
 from tests.support.application import build
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,15 +40,17 @@ def settings_reference() -> str:
             "",
             f"## {name}",
             "",
-            "| field | default | unit | meaning | in the original |",
-            "|---|---|---|---|---|",
+            "| field | default | unit | must be | meaning | in the original |",
+            "|---|---|---|---|---|---|",
         ]
         for each in fields(group):
             default = each.default
             shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
             help = each.metadata["help"]
             unit, original = unit_of(each), each.metadata["original"]
-            lines.append(f"| `{each.name}` | `{shown}` | {unit} | {help} | {original} |")
+            bounds = bounds_of(each) if unit else ""
+            parts = (f"`{each.name}`", f"`{shown}`", unit, bounds, help, original)
+            lines.append(f"| {' | '.join(parts)} |")
     return "\n".join(lines) + "\n"
 
 
