@@ -227,7 +227,7 @@ class LifeTests(WorkersTestCase):
         self.assertIn("SYNNEFO_HTTP__PORT", lines[0])
         await self.gone()
         lines = await self.refusal(SYNNEFO_HTTP__WORKERS="0")
-        self.assertIn("http.workers", lines[0])
+        self.assertIn("SYNNEFO_HTTP__WORKERS", lines[0])
         lines = await self.refusal("--workers", "12")
         self.assertIn("connections", lines[0])
 

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from attrs import frozen
 
 SYSTEM = "system"
+OPERATOR = "operator:"
 
 
 @frozen
@@ -28,4 +29,4 @@ acting: ContextVar[Actor] = ContextVar("acting", default=Actor(SYSTEM))  # noqa:
 
 def operator(login: str) -> Actor:
     """The operator who runs a command."""
-    return Actor(f"operator:{login}")
+    return Actor(OPERATOR + login)

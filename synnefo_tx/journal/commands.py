@@ -10,6 +10,7 @@ from synnefo_tx.cli.command import Options
 from synnefo_tx.cli.context import Context
 from synnefo_tx.cli.listing import Field, ListCommand, itself
 from synnefo_tx.faults import BadRequest
+from synnefo_tx.journal import acting
 from synnefo_tx.journal.model import Entry, Scope
 
 LIMIT = 1000
@@ -46,6 +47,7 @@ class JournalList(ListCommand):
         """Declare options."""
         super().arguments(parser)
         parser.add_argument("--server", type=int, metavar="ID", help="only what this one met")
+        parser.add_argument("--actor", help="only what they did: a user, operator:LOGIN or system")
         parser.add_argument(
             "--limit", type=int, default=LIMIT, metavar="NUMBER",
             help="show so many entries at most, the newest; --filter-by looks at these alone",
@@ -62,8 +64,15 @@ class JournalList(ListCommand):
             object=None if server is None else str(server),
             before=options.before,
             owner=(await app.identity.users.get(options.user)).uuid if options.user else None,
+            actor=await self._actor(app, options.actor) if options.actor else None,
             project=(
                 (await app.identity.projects.get(options.project)).uuid if options.project else None
             ),
         )
         return await app.journal.page(OPERATOR, scope, options.limit)
+
+    async def _actor(self, app: Context, named: str) -> str:
+        """Who acts, as the journal has it; raises ItemNotFound for a user that is none."""
+        if named == acting.SYSTEM or named.startswith(acting.OPERATOR):
+            return named
+        return (await app.identity.users.get(named)).uuid

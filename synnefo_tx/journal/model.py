@@ -46,7 +46,8 @@ class Scope:
     """Which entries are asked for, and what the asker may see.
 
     Without ``sees_all`` entries about things of ``user``, and about the projects themselves of
-    which ``projects`` are those of the user. ``owner`` is for who sees all: whose things.
+    which ``projects`` are those of the user. ``owner`` and ``actor`` are for who sees all: whose
+    things, done by whom.
     """
 
     user: str = ""
@@ -57,3 +58,4 @@ class Scope:
     project: str | None = None
     before: int | None = None
     owner: str | None = None
+    actor: str | None = None

@@ -60,7 +60,8 @@ def page_statement(scope: Scope) -> str:
         asked.append("id < %(before)s")
     own = [*asked, *(["project = %(project)s"] if scope.project else [])]
     if scope.sees_all:
-        pieces = [[*own, *(["owner = %(owner)s"] if scope.owner else [])]]
+        named = [f"{name} = %({name})s" for name in ("owner", "actor") if getattr(scope, name)]
+        pieces = [[*own, *named]]
     else:
         pieces = [
             [*own, "owner = %(user)s"],
@@ -83,6 +84,7 @@ def page_parameters(scope: Scope, limit: int) -> dict[str, Any]:
         "project": scope.project,
         "before": scope.before,
         "owner": scope.owner,
+        "actor": scope.actor,
         "limit": limit,
     }
 

@@ -206,3 +206,12 @@ class CommandTests(CommandTestCase):
         self.assertEqual(one["kind"], "user")
         self.assertEqual(await self.records(*newest, "--project", one["user.uuid"]), [])
         self.assertIn("--limit", await self.refusal("journal-list", "--limit", "0"))
+
+    async def test_actor(self) -> None:
+        """The list of what one operator or user did, or the system, to things of whomever."""
+        await self.command("user-add", "ann@example.org", "A", "B", "--password", SECRET)
+        by = ("journal-list", "-o", "action", "--actor")
+        self.assertEqual(len(await self.records(*by, "operator:tester")), 1)
+        for nobody in ("operator:test", "system", "ann@example.org"):
+            self.assertEqual(await self.records(*by, nobody), [], nobody)
+        self.assertIn("no user", await self.refusal("journal-list", "--actor", "bob@example.org"))
