@@ -23,6 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from synnefo_tx import application
 from synnefo_tx.application import Application, Edges
+from synnefo_tx.application.keyring import open_keyring
 from synnefo_tx.console import service as console
 from synnefo_tx.console.certificate import tls_options
 from synnefo_tx.db.connect import connector, election_connector
@@ -46,7 +47,6 @@ from synnefo_tx.starting import (
     check_exposure,
     database_url,
     make_home,
-    open_keyring,
     open_pool,
     port_taken,
     tell,
@@ -142,7 +142,7 @@ class CloudService(StartingService):
             await migrate(database)
         await require_current(database)
         is_child = self._inherited is not None
-        keyring = await open_keyring(self.settings, threads.files, is_child=is_child)
+        keyring = await open_keyring(self.settings, database, threads.files, is_child=is_child)
         if self.roles & ELECTED_ROLES:
             self._elections = elections(self._reactor, url, self.settings)
         listener = Listener(connector(self._reactor, url, self.settings.database), self._reactor)

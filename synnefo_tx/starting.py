@@ -25,8 +25,6 @@ from synnefo_tx.db.embedded import EmbeddedError, RunningServer, Server
 from synnefo_tx.db.migrate import SchemaError
 from synnefo_tx.db.pool import Database, DatabaseUnavailable, PoolLimits
 from synnefo_tx.keyring.model import KeyringError
-from synnefo_tx.keyring.operations import Keyring
-from synnefo_tx.keyring.source import source_of
 from synnefo_tx.settings import DatabaseSettings, Settings, SettingsError
 from synnefo_tx.threads import Threads
 
@@ -148,19 +146,6 @@ def open_pool(reactor: Any, url: str, own: DatabaseSettings) -> Database:
         transaction_seconds=own.transaction_limit_seconds,
     )
     return Database(connector(reactor, url, own), reactor, limits)
-
-
-async def open_keyring(settings: Settings, threads: Threads, *, is_child: bool = False) -> Keyring:
-    """The keys that the settings lead to, read once; raises KeyringError.
-
-    The first is made if need be, but by no child: when its supervisor started there was one.
-    """
-    source = source_of(settings, threads.run)
-    if not is_child:
-        await source.prepare()
-    keyring = Keyring(source)
-    await keyring.load()
-    return keyring
 
 
 def tell(text: str, stream: IO[str] | None) -> None:

@@ -29,6 +29,7 @@ from twisted.internet.defer import (
 from twisted.internet.task import LoopingCall, deferLater
 
 from synnefo_tx import application
+from synnefo_tx.application.keyring import open_keyring
 from synnefo_tx.children import BEAT_SECONDS, Child, ChildEnded, Command
 from synnefo_tx.db.migrate import migrate, require_current
 from synnefo_tx.db.pool import Database
@@ -43,7 +44,6 @@ from synnefo_tx.starting import (
     check_exposure,
     database_url,
     make_home,
-    open_keyring,
     open_pool,
     port_taken,
     tell,
@@ -98,7 +98,7 @@ class Supervisor(StartingService):
             await self._listen("console", console.host, console.port, "SYNNEFO_CONSOLE__PORT")
         self._database = await self._open_database()
         files = self._threads.pools.files
-        await open_keyring(self.settings, files)
+        await open_keyring(self.settings, self._database, files)
         folder = await files.run(self._metrics_folder)
         self.children = self._make_children(folder)
         await self._start_children()
@@ -189,7 +189,7 @@ class Supervisor(StartingService):
     async def _fill(self) -> None:
         assert self._database is not None
         threads = self._threads.pools
-        keyring = await open_keyring(self.settings, threads.files)
+        keyring = await open_keyring(self.settings, self._database, threads.files)
         edges = edges_of(self._reactor, self.settings, threads)
         app = application.build(self.settings, self._database, keyring, edges)
         await fill(app, self._reactor)

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from synnefo_tx import application
 from synnefo_tx.application import Application
+from synnefo_tx.application.keyring import open_keyring
 from synnefo_tx.db.embedded import RunningServer
 from synnefo_tx.db.migrate import require_current
 from synnefo_tx.db.pool import Database
@@ -20,7 +21,6 @@ from synnefo_tx.starting import (
     database_url,
     lock_home,
     make_home,
-    open_keyring,
     open_pool,
     own_server,
 )
@@ -77,5 +77,5 @@ def _own_server(settings: Settings, reactor: Any) -> tuple[IO[str] | None, Runni
 async def _build(
     settings: Settings, database: Database, threads: ThreadPools, reactor: Any
 ) -> Context:
-    keyring = await open_keyring(settings, threads.files)
+    keyring = await open_keyring(settings, database, threads.files)
     return application.build(settings, database, keyring, edges_of(reactor, settings, threads))

@@ -32,6 +32,10 @@ from synnefo_tx.keyring.operations import Keyring
 from synnefo_tx.keyring.sealing import SealBroken, name_prefix, prefix_of
 
 BATCH = 50
+IS_THERE = """
+SELECT 1 FROM pg_attribute
+WHERE attrelid = to_regclass(%(table)s) AND attname = %(column)s AND NOT attisdropped
+"""
 HEARD_SECONDS = SILENCE_SECONDS + 0.2
 TRANSACTIONS_LIMIT_SECONDS = 60.0
 
@@ -69,6 +73,11 @@ class SealedColumn:
         """  # noqa: S608 (names of our own tables)
 
     @property
+    def is_used(self) -> str:
+        """SQL: whether there is a value."""
+        return f"SELECT EXISTS (SELECT FROM {self.table} WHERE {self.column} IS NOT NULL)"  # noqa: S608
+
+    @property
     def update(self) -> str:
         """SQL: another value for one that was not changed meanwhile."""
         same = " AND ".join(f"{name} = %({name})s" for name in self.key)
@@ -95,6 +104,16 @@ class Rotated:
     is_new: bool
     count: int
     broken: tuple[str, ...] = ()
+
+
+async def sealed_somewhere(database: Database, columns: Sequence[SealedColumn]) -> str:
+    """The first of the columns that holds a value; empty if none does."""
+    for column in columns:
+        place = {"table": column.table, "column": column.column}
+        # Before the first migration there is none.
+        if await database.read(IS_THERE, place) and (await database.read(column.is_used))[0][0]:
+            return f"{column.table}.{column.column}"
+    return ""
 
 
 @frozen

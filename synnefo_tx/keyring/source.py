@@ -33,9 +33,11 @@ class InThread(Protocol):
 class KeySource(Protocol):
     """Gives keys, and takes new versions if it is one that may be written."""
 
-    async def prepare(self) -> None:
-        """At the start of a process make the first version, where it is ours to make and there is
-        none; raises KeyringError."""
+    async def is_new(self) -> bool:
+        """Whether there is no version yet and the first is ours to make; raises KeyringError."""
+
+    async def begin(self) -> None:
+        """Make the first version, unless there is one; raises KeyringError."""
 
     async def load(self) -> Ring:
         """All keys as they are now; raises KeyringError."""
@@ -49,18 +51,18 @@ class KeySource(Protocol):
 
 @frozen
 class HomeKeys:
-    """Keys in files of their own; the first version is made at a start that finds none.
-
-    Never later: a process that lives would seal with a new key what nobody opens when the folder,
-    which was moved or not mounted, is back.
-    """
+    """Keys in files of their own."""
 
     folder: Path
     in_thread: InThread
 
-    async def prepare(self) -> None:
+    async def is_new(self) -> bool:
         """See ``KeySource``."""
-        await self.in_thread(self._prepare)
+        return await self.in_thread(self._is_new)
+
+    async def begin(self) -> None:
+        """See ``KeySource``."""
+        await self.in_thread(self._begin)
 
     async def load(self) -> Ring:
         """See ``KeySource``."""
@@ -74,8 +76,12 @@ class HomeKeys:
         """See ``KeySource``."""
         await self.in_thread(lambda: self._retire(name, versions))
 
-    def _prepare(self) -> None:
-        if not any(key.name == DATABASE for key in self._read()):
+    def _is_new(self) -> bool:
+        return not any(key.name == DATABASE for key in self._read())
+
+    def _begin(self) -> None:
+        # Of two processes that start at once both come here: there is one version 1.
+        if self._is_new():
             self._write(DATABASE, 1)
 
     def _load(self) -> Ring:
@@ -152,8 +158,12 @@ class ListedKeys:
     where: str
     in_thread: InThread
 
-    async def prepare(self) -> None:
+    async def is_new(self) -> bool:
         """See ``KeySource``: the first version is somebody else's to make."""
+        return False
+
+    async def begin(self) -> None:
+        """See ``KeySource``: there is nothing to be done."""
 
     async def load(self) -> Ring:
         """See ``KeySource``."""

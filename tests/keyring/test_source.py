@@ -31,7 +31,7 @@ class SourceCases:
     async def test_versions(self) -> None:
         """A new version seals and the others stay; the first is there from the start."""
         source = self.source()
-        await source.prepare()
+        await source.begin()
         self.assertEqual(await self.versions(source), [1])
         self.assertEqual(await source.make(DATABASE), 2)
         self.assertEqual(await source.make(DATABASE), 3)
@@ -59,7 +59,7 @@ class HomeTests(SourceCases, TestCase):
 
     async def test_files(self) -> None:
         """Keys are for their owner only; two processes that start at once have the same."""
-        await self.source().prepare()
+        await self.source().begin()
         (path,) = self.folder.iterdir()
         self.assertEqual((path.name, path.stat().st_mode & 0o777), ("database.1.key", 0o600))
         first = path.read_bytes()
@@ -71,7 +71,7 @@ class HomeTests(SourceCases, TestCase):
         """A process that lives never makes a first key: when the folder is away it is told so, and
         nothing is sealed that the keys, once they are back, do not open."""
         source = self.source()
-        await source.prepare()
+        await source.begin()
         before = await source.load()
         away = self.folder.rename(self.folder.with_name("away"))
         keyring = Keyring(source)
@@ -81,14 +81,14 @@ class HomeTests(SourceCases, TestCase):
                 await keyring.seal(tx, b"secret", "p")
         self.assertIn(str(self.folder), str(refused.exception))
         away.rename(self.folder)
-        await source.prepare()
+        await source.begin()
         self.assertEqual((await source.load()).keys, before.keys)
         self.assertEqual(await keyring.open(await keyring.seal(tx, b"s", "p"), "p"), b"s")
 
     async def test_retired_for_good(self) -> None:
         """A key that is retired is in no file, not in what a killed process left of making it."""
         source = self.source()
-        await source.prepare()
+        await source.begin()
         secret = (self.folder / "database.1.key").read_bytes()
         (self.folder / ".database.1.4711").write_bytes(secret)
         await source.make(DATABASE)
@@ -98,7 +98,7 @@ class HomeTests(SourceCases, TestCase):
     async def test_retired_while_read(self) -> None:
         """Who reads the keys while one is retired gets the others."""
         source = self.source()
-        await source.prepare()
+        await source.begin()
         await source.make(DATABASE)
         dangling = self.folder / "database.3.key"
         dangling.symlink_to(self.folder / "gone")
@@ -121,7 +121,7 @@ class HomeTests(SourceCases, TestCase):
     async def test_refused(self) -> None:
         """Keys that others may read, and keys cut short, are refused with the file's name."""
         source = self.source()
-        await source.prepare()
+        await source.begin()
         (path,) = self.folder.iterdir()
         path.chmod(0o640)
         with self.assertRaises(KeyringError) as refused:

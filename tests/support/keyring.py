@@ -18,7 +18,10 @@ class MemoryKeys:
         self.versions = list(versions) or [1]
         self.loads = 0
 
-    async def prepare(self) -> None:
+    async def is_new(self) -> bool:
+        return False
+
+    async def begin(self) -> None:
         """There is always a version."""
 
     async def load(self) -> Ring:
