@@ -60,6 +60,10 @@ class _Channel(HTTPChannel):
             return False
         return super().headerReceived(line)
 
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.factory.on_refused(400)
+        super()._respondToBadRequestAndDisconnect()
+
     def checkPersistence(self, request: Request, version: bytes) -> bool:
         if self.factory.draining:
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
@@ -81,6 +85,7 @@ class ApiFactory(Site):
         self.channels: set[_Channel] = set()
         self.draining = False
         self.on_drain: Callable[[], None] = lambda: None
+        self.on_refused: Callable[[int], None] = lambda status: None
         self._drained: Deferred[None] | None = None
 
     def log(self, request: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from ipaddress import ip_address
@@ -29,6 +30,7 @@ from synnefo_tx.rest.pieces import BodyPieces, Source, cut
 
 QUERY_ARGUMENTS_MAX = 100
 LINGER_SECONDS = 2.0
+ABSOLUTE_FORM = re.compile(rb"https?://", re.IGNORECASE)
 
 
 class LimitedRequest(Request):
@@ -105,6 +107,7 @@ class LimitedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
         channel = self.channel
+        channel._path = origin_form(channel._path)
         limit = self._body_max_bytes
         if length != 0:
             streamed = self._streamed_max_bytes(channel._command, channel._path)
@@ -210,6 +213,7 @@ class LimitedRequest(Request):
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         self.log.info("a body over {bytes} bytes is refused", bytes=self._body_max_bytes)
+        self.channel.factory.on_refused(413)
         self.channel.transport.write(head.encode() + body)
         # Closing at once would reset the connection under who is still sending.
         self.channel.dataReceived = lambda data: None
@@ -218,6 +222,15 @@ class LimitedRequest(Request):
     def _end_refused(self) -> None:
         self._lingering = None
         self.channel.transport.loseConnection()
+
+
+def origin_form(target: bytes) -> bytes:
+    """A request's target as path and query; clients of proxies send a whole URL, which a server
+    takes as well (RFC 9112 section 3.2.2)."""
+    if not ABSOLUTE_FORM.match(target):
+        return target
+    _, slash, rest = target.partition(b"://")[2].partition(b"/")
+    return b"/" + rest if slash else b"/"
 
 
 def peer_of(request: Request) -> str:

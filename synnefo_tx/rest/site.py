@@ -101,6 +101,8 @@ class ApiSite:
         paths = Paths(self, self.mounted)
         factory = ApiFactory(paths, requestFactory=self._request, reactor=self._clock)
         factory.on_drain = self.streams.end_all
+        # Refused before anybody knew where it leads.
+        factory.on_refused = lambda status: self.metrics.count("unread", status, 0.0)
         return factory
 
     def _request(self, channel: HTTPChannel, queued: object = None) -> LimitedRequest:

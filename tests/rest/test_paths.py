@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from tests.support.cloud import CloudHttpTestCase
+from tests.support.http import connect
 
 SERVERS = "/compute/v2.0/servers"
 
@@ -25,6 +26,21 @@ class PathTests(CloudHttpTestCase):
             answer = await self.request("GET", path)
             self.assertIn((path, answer.status), ((path, 400), (path, 404)))
             self.assertIsNone(answer.header("Location"))
+
+    async def test_whole_url(self) -> None:
+        """A target that is a whole URL, as to a proxy, leads where its path leads; what only looks
+        like one does not."""
+        for target, status in {
+            b"http://elsewhere.example/compute/v2.0/flavors?x=1": b"200",
+            b"HTTPS://u@[::1]:8/compute/v2.0/flavors": b"200",
+            b"http://elsewhere.example": b"404",
+            b"http:///compute/v2.0/flavors": b"200",
+            b"ftp://elsewhere.example/compute/v2.0/flavors": b"404",
+            b"/http://elsewhere.example/compute/v2.0/flavors": b"404",
+        }.items():
+            head = b"GET %s HTTP/1.1\r\nConnection: close\r\nX-Auth-Token: %s\r\n\r\n"
+            raw = await connect(self.url, head % (target, self.user_token.encode()))
+            self.assertEqual((await raw.ended).split(b" ")[1], status, target)
 
     async def test_repeated_query(self) -> None:
         """Of a query argument that is given twice the first counts, wherever it is looked at."""

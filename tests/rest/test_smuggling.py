@@ -57,3 +57,7 @@ class SmugglingTests(SiteTestCase):
             if received != b"HTTP/1.1 400 Bad Request\r\n\r\n" or self.flushLoggedErrors():
                 wrong[name] = received
         self.assertEqual(wrong, {})
+        counted = self.metrics.registry.get_sample_value(
+            "synnefo_requests_total", {"endpoint": "unread", "status": "400"}
+        )
+        self.assertEqual(counted, len(AMBIGUOUS))
