@@ -14,7 +14,10 @@ CALLERS = 50
 
 
 class FiftyCallersTests(CloudTestCase):
-    limits = {"connections": 32, "waiting": 1000, "wait_seconds": 60, "statement_seconds": 60}
+    limits = {
+        "connections": 32, "waiting": 1000, "wait_seconds": 60, "statement_seconds": 60,
+        "transaction_seconds": 60,
+    }  # fmt: skip
     settings = Settings(compute=Compute(address_block=4))
 
     async def setUp(self) -> None:

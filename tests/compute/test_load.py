@@ -25,7 +25,13 @@ USERS = 8
 
 class LoadTests(CloudTestCase):
     timeout = 3600
-    limits = {"connections": 32, "waiting": 1000, "wait_seconds": 120, "statement_seconds": 120}
+    limits = {
+        "connections": 32,
+        "waiting": 1000,
+        "wait_seconds": 120,
+        "statement_seconds": 120,
+        "transaction_seconds": 120,
+    }
     public_cidr = "203.0.113.0/26"
     cluster_names = ("alpha", "beta")
 

@@ -226,7 +226,7 @@ class ListingTests(QuotaTestCase):
 
 
 class ConcurrencyTests(QuotaTestCase):
-    limits = {"connections": 32, "waiting": 5000, "wait_seconds": 100}
+    limits = {"connections": 32, "waiting": 5000, "wait_seconds": 100, "transaction_seconds": 60}
     timeout = 120
 
     async def test_fifty_for_eight(self) -> None:
