@@ -63,6 +63,9 @@ class Journal:
             store = PartitionStore(tx)
             await store.lock()
             today, existing = await store.today(), await store.months()
+            if not rules.wanted(today, existing, await store.rest_months()):
+                return existing
+            await store.keep_writers_out()
             rest = [] if await store.is_aside() else await store.rest_months()
             wanted = rules.wanted(today, existing, rest)
             if rest:

@@ -32,6 +32,7 @@ TODAY = "SELECT (synnefo_now() AT TIME ZONE 'UTC')::date"
 # Who writes must not stand behind one that waits for those who write.
 LOCK_LIMIT = "SET LOCAL lock_timeout = '1s'"
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('journal partitions', 0))"
+KEEP_WRITERS_OUT = "LOCK TABLE ONLY journal IN SHARE ROW EXCLUSIVE MODE"
 GUARD = """
 CREATE TRIGGER journal_not_emptied BEFORE TRUNCATE ON {name}
     FOR EACH STATEMENT EXECUTE FUNCTION journal_refuse_change()
@@ -105,6 +106,14 @@ class PartitionStore:
         """Keep others from changing partitions; wait a second at most for anything."""
         await self._tx.run(LOCK_LIMIT)
         await self._tx.run(LOCK)
+
+    async def keep_writers_out(self) -> None:
+        """Let nobody write while the partitions change.
+
+        Who finds the place of a row before they change, and waits for it until they have, is
+        refused by PostgreSQL: the place is that of another month by then.
+        """
+        await self._tx.run(KEEP_WRITERS_OUT)
 
     async def today(self) -> date:
         """The day of now, UTC."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from psycopg2 import errors
+from twisted.internet.defer import Deferred
 
 from synnefo_tx.caller import OPERATOR, Caller
 from synnefo_tx.db.pool import DatabaseUnavailable
 from synnefo_tx.db.sweeping import STEP_ROWS
+from synnefo_tx.journal import rules
 from synnefo_tx.journal.acting import Actor
 from synnefo_tx.journal.model import Scope
 from synnefo_tx.journal.operations import Journal
@@ -17,6 +19,7 @@ from synnefo_tx.journal.store import PartitionStore
 from synnefo_tx.log import request_id
 from synnefo_tx.settings import Journal as Settings
 from tests.support.database import DatabaseTestCase, open_database
+from tests.support.processes import until
 
 ANN = Caller(user="ann", projects=("ann", "lab"))
 BOB = Caller(user="bob", projects=("bob",))
@@ -217,6 +220,26 @@ class JournalTests(DatabaseTestCase):
             with self.assertRaises(errors.RaiseException):
                 async with self.database.transaction("forge") as tx:
                     await tx.run(sql)
+
+    async def test_writer_meanwhile(self) -> None:
+        """Who writes while partitions are made waits for them, and the row finds its place: when
+        there was none for its month, and when what was in none is set aside."""
+        for name in ("first", "second"):
+            async with self.database.transaction("make") as tx:
+                store = PartitionStore(tx)
+                months = rules.wanted(await store.today(), [], [])
+                await store.keep_writers_out()
+                if name == "first":
+                    await store.attach(months[0])
+                else:
+                    await store.set_rest_aside(months[1:])
+                writing = Deferred.fromCoroutine(self.write(name))
+                await until(self.is_waiting, 10, "the writer waits")
+            await writing
+        self.assertEqual(await self.actions(OPERATOR), ["second", "first"])
+
+    async def is_waiting(self) -> bool:
+        return bool(await self.database.read("SELECT 1 FROM pg_locks WHERE NOT granted"))
 
     async def test_writer_in_the_way(self) -> None:
         """While somebody writes, partitions wait a second and leave it; nobody waits for them."""
