@@ -16,7 +16,7 @@ CALLERS = 50
 class FiftyCallersTests(CloudTestCase):
     limits = {
         "connections": 32, "waiting": 1000, "wait_seconds": 60, "statement_seconds": 60,
-        "transaction_seconds": 60,
+        "statement_limit_seconds": 60, "transaction_seconds": 60,
     }  # fmt: skip
     settings = Settings(compute=Compute(address_block=4))
 

@@ -30,6 +30,7 @@ class LoadTests(CloudTestCase):
         "waiting": 1000,
         "wait_seconds": 120,
         "statement_seconds": 120,
+        "statement_limit_seconds": 120,
         "transaction_seconds": 120,
     }
     public_cidr = "203.0.113.0/26"

@@ -47,7 +47,13 @@ class PoolRuleTests(SynchronousTestCase):
 
 
 class PoolTests(DatabaseTestCase):
-    limits = {"connections": 16, "waiting": 1000, "wait_seconds": 60, "transaction_seconds": 60}
+    limits = {
+        "connections": 16,
+        "waiting": 1000,
+        "wait_seconds": 60,
+        "transaction_seconds": 60,
+        "statement_limit_seconds": 60,
+    }
 
     async def setUp(self) -> None:
         await super().setUp()

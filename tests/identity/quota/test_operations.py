@@ -226,7 +226,10 @@ class ListingTests(QuotaTestCase):
 
 
 class ConcurrencyTests(QuotaTestCase):
-    limits = {"connections": 32, "waiting": 5000, "wait_seconds": 100, "transaction_seconds": 60}
+    limits = {
+        "connections": 32, "waiting": 5000, "wait_seconds": 100, "statement_seconds": 60,
+        "statement_limit_seconds": 60, "transaction_seconds": 60,
+    }  # fmt: skip
     timeout = 120
 
     async def test_fifty_for_eight(self) -> None:
